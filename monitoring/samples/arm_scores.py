@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .segment_scores import SEGMENT_SCHEMA, SegmentBins, SegmentScores, read_bins
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -60,7 +62,8 @@ class ArmScores:
             check_same_thread=False,
         )
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.executescript(_SCHEMA)
+        self._connection.executescript(_SCHEMA + SEGMENT_SCHEMA)
+        self._segments = SegmentScores(self._connection)
         self._edges: dict[str, tuple[str, list[float]]] = {
             model: (version, json.loads(edges))
             for model, version, edges in self._connection.execute("SELECT * FROM edges")
@@ -78,6 +81,7 @@ class ArmScores:
     def tick(self, now: float) -> None:
         """Write what is new."""
         counts, self._counts = self._counts, {}
+        by_segment = self._segments.taken()
         connection = self._connection
         if counts:
             with connection:  # commits, or rolls back: the next tick begins anew
@@ -87,9 +91,11 @@ class ArmScores:
                     " SET count = count + excluded.count",
                     [(*key, count) for key, count in counts.items()],
                 )
+                self._segments.write(by_segment)
         if now - self._pruned_at >= _PRUNE_SECONDS:
             self._pruned_at = now
             connection.execute("DELETE FROM scores WHERE bucket < ?", (now - KEEP_SECONDS,))
+            self._segments.prune(now - KEEP_SECONDS)
 
     def close(self) -> None:
         """Write the rest."""
@@ -105,8 +111,10 @@ class ArmScores:
         known = self._edges.get(sample.model)
         if known is None:
             return
-        places = np.searchsorted(known[1], scores, side="right")
-        for place, when in zip(places.tolist(), sample.times, strict=True):
+        places = np.searchsorted(known[1], scores, side="right").tolist()
+        if sample.segments:
+            self._segments.count(sample, places, len(known[1]) + 1)
+        for place, when in zip(places, sample.times, strict=True):
             bucket = int(when) // BUCKET_SECONDS * BUCKET_SECONDS
             key = (sample.model, sample.version, sample.arm, bucket, place)
             self._counts[key] = self._counts.get(key, 0) + 1
@@ -131,6 +139,7 @@ class ArmScores:
             "INSERT OR REPLACE INTO edges VALUES (?, ?, ?)", (model, version, json.dumps(edges))
         )
         self._connection.execute("DELETE FROM scores WHERE model = ?", (model,))
+        self._segments.forget(model)
 
 
 def scores_of(sample: BatchSample) -> Array | None:
@@ -159,14 +168,13 @@ def read_scores(
     Raises:
         sqlite3.Error: The file cannot be read.
     """
-    path = directory / FILE
-    if not path.is_file():
+    connection = _open(directory)
+    if connection is None:
         return {}
     first = math.ceil(since / BUCKET_SECONDS) * BUCKET_SECONDS
     last = min(until - BUCKET_SECONDS, 1e15)
     found: dict[tuple[str, str], dict[int, int]] = {}
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as connection:
+    with closing(connection):
         for version, arm, place, count in connection.execute(
             "SELECT version, arm, bin, sum(count) FROM scores WHERE model = ? AND bucket >= ?"
             " AND bucket <= ? GROUP BY version, arm, bin",
@@ -174,3 +182,25 @@ def read_scores(
         ):
             found.setdefault((version, arm), {})[place] = count
     return found
+
+
+def read_segment_scores(directory: Path, model: str, since: float, until: float) -> SegmentBins:
+    """The same by segment, in fewer bins; see `segment_scores.read_bins`.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    connection = _open(directory)
+    if connection is None:
+        return {}
+    with closing(connection):
+        return read_bins(connection, model, since, until)
+
+
+def _open(directory: Path) -> sqlite3.Connection | None:
+    """To read; ``None`` if there is no file."""
+    path = directory / FILE
+    if not path.is_file():
+        return None
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)

@@ -194,17 +194,20 @@ def segments(section: Section, found: list[dict[str, Any]]) -> None:
         [
             "segment",
             "E",
+            "E of scores",
             *(f"{arm}: {what}" for arm in ("stable", "candidate") for what in _COUNTS),
         ],
         [
             [
                 one["segment"],
                 _e_words(one["e_value"]),
+                _e_words(one["score_change"]),
                 *(one[f"{arm}{key}"] for arm in ("stable", "canary") for key in _COUNTS.values()),
             ]
             for one in found
         ],
-        "requests; E as above, for the segment alone",
+        "requests; E as above, for the segment alone; E of scores: evidence for another "
+        "distribution in the segment, which makes the rollout hold",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.monitoring.alerts.alert_store import AlertStore
 from penstock.monitoring.feedback.evidence import arm_labels
 from penstock.monitoring.feedback.segment_labels import segment_labels
-from penstock.monitoring.samples.arm_scores import read_scores
+from penstock.monitoring.samples.arm_scores import read_scores, read_segment_scores
 from penstock.server.control.api.command import Command
 from penstock.server.control.api.rollout_api import RolloutApi
 from penstock.server.control.api.rollout_operations import RolloutOperations
@@ -18,6 +18,7 @@ from penstock.server.control.coordination.rollout_alerts import RolloutAlerts
 from penstock.server.control.coordination.rollout_controller import RolloutController
 from penstock.server.control.coordination.rollout_metrics import RolloutMetrics
 from penstock.server.control.coordination.rollout_observer import Epoch, Observer
+from penstock.server.control.coordination.step_label_counter import StepLabelCounter
 from penstock.server.desired_state.store import ACTOR
 from penstock.server.rollout.checkpoint import DIRECTORY, Checkpoints
 from penstock.server.rollout.rollout_spec import Kind
@@ -111,11 +112,15 @@ def wire_rollouts(
     state_dir, written = config.state_dir, config_file.stat()
     epoch = Epoch(f"{written.st_mtime_ns}-{written.st_ino}", written.st_mtime)
     vetoes = Vetoes(state_dir / DIRECTORY)
-    labels = partial(arm_labels, state_dir / "monitor")
-    scores = partial(read_scores, state_dir / "monitor")
-    by_segment = partial(segment_labels, state_dir / "monitor")
+    monitor = state_dir / "monitor"
+    labels = StepLabelCounter(
+        partial(arm_labels, monitor),
+        partial(read_scores, monitor),
+        partial(segment_labels, monitor),
+        partial(read_segment_scores, monitor),
+    )
     shadow = partial(standing, state_dir)
-    observer = Observer(coordinator, exposition, vetoes, epoch, shadow, labels, scores, by_segment)
+    observer = Observer(coordinator, exposition, vetoes, epoch, shadow, labels)
     checkpoints = Checkpoints(state_dir)
     checkpoints.prune()
     controller = RolloutController(coordinator, observer, checkpoints)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .segment_bins import SegmentScores
     from .segment_counts import Segments
 
 
@@ -132,6 +133,7 @@ class StepLabels:
         canary: The same of the candidate.
         scores: By bin of stable's score, predictions of stable and of the candidate.
         segments: Labels of single segments.
+        segment_scores: As `scores`, of single segments.
     """
 
     began_at: float
@@ -139,6 +141,7 @@ class StepLabels:
     canary: tuple[int, int] = (0, 0)
     scores: tuple[tuple[int, int], ...] = ()
     segments: Segments = field(default_factory=dict)
+    segment_scores: SegmentScores = field(default_factory=dict)
 
     def put(self, counts: Counts) -> Counts:
         """The counts with these labels in the place of theirs."""

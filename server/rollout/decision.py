@@ -16,11 +16,13 @@ from .evidence import (
     evidence_against,
     labels_count,
     score_change,
+    score_changes,
     weights_of,
 )
 from .observation import next_step, observe, save_due, set_back_seconds, steered
 from .phase import Event, Phase
 from .rollout_spec import FULL, Kind
+from .segment_counts import MOST_SEGMENTS
 from .segment_evidence import describe_segment, worst_segment
 from .step_gate import describe_units, unmet_condition
 
@@ -214,8 +216,8 @@ def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
         return _Verdict(
             Event.HOLD,
             "scores",
-            f"the candidate distributes its scores differently (E = {change:.3g}), which may be "
-            "right; a person should look",
+            f"the candidate distributes its scores differently (E = {change:.3g}{_where(seen)}), "
+            "which may be right; a person should look",
         )
     if not steered(seen, snapshot):
         return _Verdict(None, "steering", "not every process has taken up the share yet")
@@ -223,6 +225,14 @@ def _progress(seen: Rollout, snapshot: Snapshot, now: float) -> _Verdict:
     if missing is not None:
         return _Verdict(None, *missing)
     return _forward(seen)
+
+
+def _where(seen: Rollout) -> str:
+    """The segment whose scores have changed most, if it alone would be reason enough."""
+    worst = next(iter(score_changes(seen)), None)
+    if worst is None or worst.value < MOST_SEGMENTS / seen.terms.alpha:
+        return ""
+    return f"; segment {worst.name}: E = {worst.value:.3g} of {worst.scores} scores"
 
 
 def _forward(seen: Rollout) -> _Verdict:

@@ -11,6 +11,7 @@ from .rescue_evidence import unit_evidence
 from .rollout_spec import Kind
 from .score_evidence import ScoreBins, score_evidence, share_evidence
 from .segment_evidence import segment_evidence
+from .segment_scores import SegmentChange, changes, segment_score_change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,8 @@ PARTS: Final[dict[str, Part]] = {
 }
 #: E value from which on both arms count as labelled differently.
 MISMATCH: Final = 5.0
+#: Of the bet on a change of scores, the part on all traffic; the rest is on single segments.
+ALL_SCORES: Final = 0.5
 #: The part of single units, and of all requests that stable was asked in the canary's place.
 UNITS: Final = "units"
 
@@ -134,14 +137,23 @@ def score_change(rollout: Rollout) -> float:
 
     Unlike the arm of bad events it has no safe side, so it rests on what was counted while every
     worker had the share. Behind a sticky header it says nothing: many scores may be one user's.
+    With segments one half of the bet is on all traffic, and one half on single segments.
     """
     if rollout.terms.sticky:
         return 1.0
-    return score_evidence(
+    whole = score_evidence(
         ScoreBins(one.percent / 100.0, one.exposure.scores)
         for one in rollout.steps
         if one.counts.scores
     )
+    if not rollout.terms.segments:
+        return whole
+    return ALL_SCORES * whole + (1.0 - ALL_SCORES) * segment_score_change(rollout)
+
+
+def score_changes(rollout: Rollout) -> list[SegmentChange]:
+    """The change of scores in each segment, the most evidence first; none if it says nothing."""
+    return [] if rollout.terms.sticky or not rollout.terms.segments else changes(rollout)
 
 
 def agreement(rollout: Rollout) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from .counts import Counts
 from .phase import Phase
 from .rollout import Base, Rollout, Step
+from .segment_bins import with_scores
 from .segment_counts import added, grown, with_labels
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def _with_labels(steps: tuple[Step, ...], labels: tuple[StepLabels, ...]) -> tup
             step,
             counts=known[step.began_at].put(step.counts),
             segments=with_labels(step.segments, known[step.began_at].segments),
+            segment_scores=with_scores(step.segment_scores, known[step.began_at].segment_scores),
         )
         if step.began_at in known
         else step

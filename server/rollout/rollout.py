@@ -9,6 +9,7 @@ from .counts import Counts
 from .phase import FINAL, Event, Phase, after
 from .record import decode, encode
 from .rollout_spec import Kind, RolloutSpec, check_spec
+from .segment_bins import SegmentScores  # noqa: TC001  msgspec reads the annotations
 from .segment_counts import Segments  # noqa: TC001  msgspec reads the annotations
 from .traffic import Mirror, Split
 from .worst_units import UnitTable
@@ -58,6 +59,8 @@ class Step:
             Predictions from then until the next step begins were made at this share: their labels
             are in `counts`, whenever they come.
         segments: What was counted of single segments since the step was decided on.
+        segment_scores: Of single segments, predictions by bin of stable's score; while every worker
+            had the share.
         observed_seconds: Time in which the controller saw the step, settled and with counts.
     """
 
@@ -68,6 +71,7 @@ class Step:
     began_at: float = 0.0
     settled_at: float = 0.0
     segments: Segments = field(default_factory=dict)
+    segment_scores: SegmentScores = field(default_factory=dict)
 
     @property
     def exposure(self) -> Counts:

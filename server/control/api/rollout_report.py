@@ -15,9 +15,10 @@ from penstock.server.rollout.evidence import (
     labels_count,
     labels_held,
     score_change,
+    score_changes,
 )
 from penstock.server.rollout.rollout_spec import Kind
-from penstock.server.rollout.segment_counts import totals
+from penstock.server.rollout.segment_counts import SegmentCounts, totals
 from penstock.server.rollout.segment_evidence import ranked
 from penstock.server.rollout.step_gate import bad_requests
 
@@ -103,11 +104,22 @@ def report(
 
 
 def _segments(rollout: Rollout) -> list[dict[str, Any]]:
-    """The counts of each segment, those with most evidence against the candidate first."""
+    """The counts of each segment, those with most evidence against the candidate first.
+
+    ``score_change`` is of the segment alone: 1 is no evidence. Segments of which only scores are
+    known come last.
+    """
     counts = totals(step.segments for step in rollout.steps)
-    found = ranked(rollout, labels=labels_count(rollout))
+    changed = {one.name: one.value for one in score_changes(rollout)}
+    found = {one.name: one.value for one in ranked(rollout, labels=labels_count(rollout))}
     return [
-        {"segment": one.name, "e_value": one.value, **counts[one.name]._asdict()} for one in found
+        {
+            "segment": name,
+            "e_value": found.get(name, 1.0),
+            "score_change": changed.get(name, 1.0),
+            **counts.get(name, SegmentCounts())._asdict(),
+        }
+        for name in {**found, **changed}
     ]
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from penstock.monitoring.metrics import layout
-from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts, StepLabels
+from penstock.server.rollout.counts import ArmCounts, Counts, PairCounts
 from penstock.server.rollout.rollout_spec import Kind
-from penstock.server.rollout.segment_counts import of_labels
 from penstock.server.rollout.snapshot import Snapshot
 from penstock.server.rollout.worst_units import UnitTable, table_of
 
@@ -20,26 +17,17 @@ from .convergence import load_failures, not_ready
 from .segment_sums import SegmentSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from penstock.monitoring.metrics.merge import Fallen, Merged
     from penstock.server.rollout.rollout import Rollout
-    from penstock.server.rollout.segment_counts import Segments
     from penstock.server.rollout.traffic import Mirror, Split
     from penstock.server.rollout.vetoes import Vetoes
 
     from .coordinator import Coordinator
     from .exposition import Exposition
+    from .step_label_counter import StepLabelCounter
 
-    #: By version and arm, labelled requests of a model, and the wrong ones.
-    Labels = Mapping[tuple[str, str], tuple[int, int]]
-    #: By version and arm, predictions of a model by bin of their score.
-    Scores = Mapping[tuple[str, str], Mapping[int, int]]
-    #: By version and arm, and by segment, the same as `Labels`.
-    SegmentLabels = Mapping[tuple[str, str], Mapping[str, tuple[int, int]]]
-
-#: Labels come seldom, and counting them takes longer than reading counters.
-_LABEL_SECONDS: Final = 5.0
 #: Deaths amid requests of the candidate, and of others, too, that are put down to it.
 _DEATHS: Final = 2
 
@@ -66,9 +54,7 @@ class Observer:
         vetoes: Alarms from outside.
         epoch: This run of the counters.
         shadow: Whether the shadow of a rollout, by its id, runs, and why it never will.
-        labels: Counts labels of predictions of a model between two times; blocking.
-        scores: The same for their scores, by bin.
-        segment_labels: The same for labels, by segment.
+        labels: Counts what was told later of predictions.
     """
 
     def __init__(
@@ -78,9 +64,7 @@ class Observer:
         vetoes: Vetoes,
         epoch: Epoch,
         shadow: Callable[[str], tuple[bool, tuple[str, ...]]],
-        labels: Callable[[str, float, float], Labels],
-        scores: Callable[[str, float, float], Scores],
-        segment_labels: Callable[[str, float, float], SegmentLabels] = lambda *_: {},
+        labels: StepLabelCounter,
     ) -> None:
         self._coordinator = coordinator
         self._exposition = exposition
@@ -88,9 +72,6 @@ class Observer:
         self._epoch = epoch
         self._shadow = shadow
         self._labels = labels
-        self._scores = scores
-        self._segment_labels = segment_labels
-        self._labelled: dict[str, tuple[float, tuple[StepLabels, ...]]] = {}
         self._shares: dict[str, tuple[Split | Mirror | None, int]] = {}
         self._deaths: dict[str, frozenset[str]] = {}
         self._segments = SegmentSums()
@@ -112,7 +93,7 @@ class Observer:
         vetoes = self._vetoes.against(rollout.model, rollout.candidate, now)
         try:
             merged = await self._exposition.figures()
-            labels = await self._count_labels(rollout, now)
+            labels = await self._labels.count(rollout, now)
         except (OSError, ValueError, sqlite3.Error) as error:
             reason = str(error) or type(error).__name__
             return Snapshot(hard_failures=hard_failures, vetoes=vetoes, unreadable=reason)
@@ -139,7 +120,7 @@ class Observer:
         models, ids = {one.model for one in running}, {one.id for one in running}
         self._shares = {name: one for name, one in self._shares.items() if name in models}
         self._deaths = {name: one for name, one in self._deaths.items() if name in ids}
-        self._labelled = {name: one for name, one in self._labelled.items() if name in ids}
+        self._labels.forget(ids)
         self._segments.forget(ids)
 
     def _percent(self, rollout: Rollout) -> float | None:
@@ -159,35 +140,6 @@ class Observer:
         if any(worker.steered < number for worker in fleet.workers.values()):
             return None
         return share.percent
-
-    async def _count_labels(self, rollout: Rollout, now: float) -> tuple[StepLabels, ...]:
-        """What labels say by step; never less than before, though one may be corrected."""
-        at, known = self._labelled.get(rollout.id, (0.0, ()))
-        if rollout.kind is Kind.SHADOW or abs(now - at) < _LABEL_SECONDS:
-            return known
-        before = {one.began_at: one for one in known}
-        found = []
-        for step, later in zip_longest(rollout.steps, rollout.steps[1:]):
-            if not step.settled_at:
-                continue
-            span = step.settled_at, math.inf if later is None else later.began_at
-            labels = await asyncio.to_thread(self._labels, rollout.model, *span)
-            was = before.get(step.began_at, StepLabels(step.began_at))
-            stable = _most(was.stable, labels.get((str(rollout.stable), "stable")))
-            canary = _most(was.canary, labels.get((str(rollout.candidate), "canary")))
-            scores = await asyncio.to_thread(self._scores, rollout.model, *span)
-            bins = _side_by_side(scores, rollout)
-            segments = await self._by_segment(rollout, *span, before=was.segments)
-            found.append(StepLabels(step.began_at, stable, canary, bins, segments))
-        self._labelled[rollout.id] = now, tuple(found)
-        return tuple(found)
-
-    async def _by_segment(self, rollout: Rollout, *span: float, before: Segments) -> Segments:
-        if not rollout.terms.segments:
-            return {}
-        found = await asyncio.to_thread(self._segment_labels, rollout.model, *span)
-        stable = found.get((str(rollout.stable), "stable"), {})
-        return of_labels(stable, found.get((str(rollout.candidate), "canary"), {}), before)
 
     def _uncounted(self, merged: Merged) -> str:
         """Names of the workers that are there and whose counters are not."""
@@ -236,20 +188,6 @@ def counts_of(merged: Merged, rollout: Rollout) -> Counts:
     if rollout.kind is Kind.SHADOW:
         return Counts(pairs=_pairs(canary))
     return Counts(_arm(stable), _arm(canary))
-
-
-def _side_by_side(scores: Scores, rollout: Rollout) -> tuple[tuple[int, int], ...]:
-    """By bin, predictions of stable and of the candidate."""
-    stable = scores.get((str(rollout.stable), "stable"), {})
-    canary = scores.get((str(rollout.candidate), "canary"), {})
-    bins = range(max([*stable, *canary], default=-1) + 1)
-    return tuple((stable.get(place, 0), canary.get(place, 0)) for place in bins)
-
-
-def _most(before: tuple[int, int], now: tuple[int, int] | None) -> tuple[int, int]:
-    """The larger of each figure: what counted goes on counting."""
-    labelled, wrong = now or (0, 0)
-    return max(before[0], labelled), max(before[1], wrong)
 
 
 def _arm(slots: Sequence[int]) -> ArmCounts:

@@ -43,11 +43,15 @@ def test_segments_of_a_rollout_are_shown_with_the_counts_of_both_arms() -> None:
         "canary_labelled": 109, "canary_wrong": 110,
     }  # fmt: skip
     page = Page("x")
-    segments(page.section("Segments"), [{"segment": BAD, "e_value": 12.5, **counts}])
+    segments(
+        page.section("Segments"),
+        [{"segment": BAD, "e_value": 12.5, "score_change": 34.5, **counts}],
+    )
     html = page.render()
     places = [html.index(f">{count}</td>") for count in counts.values()]
     assert places == sorted(places)
     assert "12.5" in html
+    assert "34.5" in html
     assert SHOWN in html
     assert "<script" not in html
 

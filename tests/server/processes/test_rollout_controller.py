@@ -23,6 +23,7 @@ from penstock.server.control.coordination.fleet import Fleet, Worker
 from penstock.server.control.coordination.planner import Planner
 from penstock.server.control.coordination.rollout_controller import RolloutController
 from penstock.server.control.coordination.rollout_observer import Epoch, Observer
+from penstock.server.control.coordination.step_label_counter import StepLabelCounter
 from penstock.server.desired_state.audit import read_log
 from penstock.server.desired_state.store import StateStore
 from penstock.server.errors import Conflict, NotFound
@@ -76,8 +77,7 @@ class Stage:
             self.vetoes,
             self.epoch,
             lambda _: self.shadow,
-            lambda *_: self.labels,
-            lambda *_: {},
+            StepLabelCounter(lambda *_: self.labels, *[lambda *_: {}] * 3),
         )
         checkpoints = Checkpoints(self.tmp_path / "state")
         self.controller = RolloutController(

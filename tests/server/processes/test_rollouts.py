@@ -653,25 +653,40 @@ def test_a_tenant_that_the_candidate_fails_is_found_in_the_ramp_or_under_watch(b
 
 
 @pytest.mark.parametrize("mood", ["constant", "shifted"])
-def test_other_scores_hold_a_canary_until_a_person_has_looked(begin, mood):
+def test_other_scores_hold_a_canary_until_a_person_has_looked(begin, tmp_path, mood):
     """From the answers of two workers through samples, monitor and controller to the decision."""
+    divided = mood == "shifted"
+    if divided:
+        (tmp_path / "registry" / MODEL).mkdir(parents=True)
+        options = tmp_path / "registry" / MODEL / "model.toml"
+        options.write_text('segments = ["header:x-plan"]\n')
     operator = begin(mood, "--workers", 2, "--sample-rate", 1)
     random = np.random.default_rng(1)
     url = urlsplit(operator.server.url)
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=60)
     operator.start(steps=[50, 100], hold=90, max_bad_percent=100)
     deadline = time.monotonic() + 80
-    while operator.rollout()["phase"] == "progressing" and time.monotonic() < deadline:
-        for value in random.normal(size=100):
+    # The scores of single segments are kept by 15 seconds: they go on after the hold.
+    plans = {"header:x-plan=free", "header:x-plan=gold"} if divided else set()
+    while not _held(operator, plans) and time.monotonic() < deadline:
+        for number, value in enumerate(random.normal(size=100)):
             body = BODY.replace(b"1000", b"%f" % value)
-            connection.request("POST", f"/v2/models/{MODEL}/infer", body)
+            headers = {"x-plan": ("free", "gold")[number % 2]}
+            connection.request("POST", f"/v2/models/{MODEL}/infer", body, headers)
             assert connection.getresponse().read()
         time.sleep(0.2)  # leaves the monitor some of the machine
     connection.close()
     report = operator.report()
-    assert report["phase"] == "held"
+    assert _held(operator, plans)
     assert "distributes its scores differently" in report["message"]
     assert report["evidence"]["score_change"] >= 20
+
+
+def _held(operator, plans):
+    """Whether it is held, and these segments are known to score differently."""
+    report = operator.report()
+    changed = {one["segment"] for one in report["segments"] if one["score_change"] >= 3060}
+    return report["phase"] == "held" and changed == plans
 
 
 def test_labels_of_real_predictions_are_evidence_of_the_step_they_were_made_in(begin):

@@ -1,9 +1,12 @@
-"""Who sent the rows of a window: one client that floods is recognised and named. Pure.
+"""Who sent the rows of a window: clients that flood are recognised and named. Pure.
 
-Counted with all others, the rows of one client that suddenly sends a large part of the traffic look
+Counted with all others, the rows of a client that suddenly sends a large part of the traffic look
 like drift. So a window counts its rows by groups of clients, too: the first clients have a group
-each, later ones share groups by a hash. When one client floods, the window is judged twice: by all
-rows, and by the groups without that client. The lower level holds.
+each, later ones share groups by a hash. When one client floods, or several do at once, the window
+is judged twice: by all rows, and by the groups without these clients. The lower level holds.
+
+The first window has none before it. Its largest client has flooded it if the window looks like
+drift with the rows of that client only; else its share is usual.
 
 A flood takes no other rows away. Where hardly any others are left, as after the address of a
 gateway has changed, the client is the traffic of before under a new name. A client that goes on
@@ -21,7 +24,7 @@ from zlib import crc32
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,12 +38,15 @@ _SHARED: Final = 16
 _GROUPS: Final = _OWN + _SHARED
 #: Clients of a window whose rows are counted; after a cut half of them are left.
 _MOST_COUNTED: Final = 2048
-#: A client with this share of the rows of a window floods,
+#: Clients that have together this share of the rows of a window flood it,
 FLOOD_SHARE: Final = 0.25
-#: if it is so much above the largest one that it had in a healthy window,
+#: if each is so much above the largest share that it had in a healthy window,
 _MORE: Final = 0.15
+#: if they are at most so many: more that are new at once are the traffic under new names,
+_MOST_FLOODING: Final = 3
 #: and the others send this part of all rows, or of the rows a second that there are at least.
 _OTHERS_LEFT: Final = 0.1
+_MOST_FIRST: Final = 1.0 - _OTHERS_LEFT
 #: Clients with a smaller share are taken together, and not remembered.
 _LARGE: Final = 0.05
 _MOST_REMEMBERED: Final = 256
@@ -116,9 +122,10 @@ class ClientCounts:
         else:
             before += found
 
-    def without(self, client: bytes) -> dict[str, Counts]:
-        """Counts of each feature over the groups that a client is not in."""
-        kept = np.arange(_GROUPS) != self._group(client)
+    def without(self, clients: Collection[bytes]) -> dict[str, Counts]:
+        """Counts of each feature over the groups that these clients are not in."""
+        kept = np.ones(_GROUPS, bool)
+        kept[[self._group(one) for one in clients]] = False
         return {name: one[kept].sum(axis=0, dtype=np.int64) for name, one in self._counts.items()}
 
     def _group(self, client: bytes) -> int:
@@ -133,29 +140,38 @@ class ClientCounts:
         self.rows = {name: one - least for name, one in self.rows.items() if one > least}
 
 
+#: Fields of `Flood` that say nothing to people.
+_INNER: Final = frozenset({"keys", "unsure"})
+
+
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """One client that sends an unusually large part of the rows of a window.
+    """Clients that send an unusually large part of the rows of a window, mostly one.
 
     Attributes:
-        key: Its name as it was counted.
-        client: The same for people: the address, or the value of the declared header.
-        share: Its rows, as a share of all.
-        usual: What that was at most in a healthy window.
-        others: Rows of the others.
-        lasting: Whether it has flooded for `LASTING_SECONDS`, so that its rows count as traffic.
+        keys: Those whose rows are no traffic, by the names as they were counted.
+        client: The largest for people: the address, or the value of the declared header.
+        clients: All of them, the largest first.
+        share: Their rows, as a share of all.
+        usual: What that was at most in healthy windows.
+        others: Rows of all but those of `keys`.
+        lasting: Whether each has flooded for `LASTING_SECONDS`, so that its rows count as traffic.
+        unsure: Whether it is the largest client of the first window, which may be usual.
     """
 
-    key: bytes
+    keys: tuple[bytes, ...]
     client: str
+    clients: tuple[str, ...]
     share: float
     usual: float
     others: int
     lasting: bool
+    unsure: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """For msgpack and JSON."""
-        return {name: one for name, one in asdict(self).items() if name != "key"}
+        found = {name: one for name, one in asdict(self).items() if name not in _INNER}
+        return {**found, "clients": list(self.clients)}
 
 
 class ClientHistory:
@@ -172,7 +188,7 @@ class ClientHistory:
         self._since: dict[str, float] = dict(known.get("since", {}))
 
     def look(self, clients: ClientCounts, start: float, end: float) -> Flood | None:
-        """Take the next window; the client that floods it, if one does.
+        """Take the next window; the clients that flood it, if any do.
 
         Args:
             clients: Of the window.
@@ -184,23 +200,50 @@ class ClientHistory:
             return None
         large = {one: rows for one, rows in clients.rows.items() if rows >= _LARGE * total and one}
         shares = {_name(one): rows / total for one, rows in large.items()}
+        if self._pace is None and FLOOD_SHARE <= max(shares.values(), default=0.0) <= _MOST_FIRST:
+            key = max(large, key=large.__getitem__)
+            name = _name(key)
+            others = total - large[key]
+            mine = (key,), name, (name,), shares[name]
+            return Flood(*mine, usual=0.0, others=others, lasting=False, unsure=True)
         unusual = {
-            name: one
-            for name, one in shares.items()
-            if one >= FLOOD_SHARE and one >= self._usual.get(name, 0.0) + _MORE
+            name: one for name, one in shares.items() if one >= self._usual.get(name, 0.0) + _MORE
         }
-        # Not only the client: several that are new at once are the traffic under new names.
+        # Several that are new at once may be the traffic under new names.
         pace = total / max(end - start, 1e-3)
-        others = 1.0 - sum(unusual.values())
-        if not unusual or self._pace is None or others < self._least_others(pace):
+        flooding = sum(unusual.values())
+        left = 1.0 - flooding >= self._least_others(pace)
+        few = len(unusual) <= _MOST_FLOODING
+        if flooding < FLOOD_SHARE or not few or self._pace is None or not left:
             self._learn(shares, pace)
             return None
-        client = max(unusual, key=unusual.__getitem__)
         self._since = {name: self._since.get(name, start) for name in unusual}
-        key = next(one for one in large if _name(one) == client)
-        usual = self._usual.get(client, 0.0)
-        lasting = end - self._since[client] >= LASTING_SECONDS
-        return Flood(key, client, unusual[client], usual, total - large[key], lasting)
+        short = {name for name in unusual if end - self._since[name] < LASTING_SECONDS}
+        keys = tuple(one for one in large if _name(one) in short)
+        names = tuple(sorted(unusual, key=unusual.__getitem__, reverse=True))
+        usual = sum(self._usual.get(name, 0.0) for name in names)
+        others = total - sum(large[one] for one in keys)
+        return Flood(keys, names[0], names, flooding, usual, others, lasting=not keys)
+
+    def settle(self, clients: ClientCounts, start: float, end: float, flood: Flood | None) -> None:
+        """Learn from a first window that `look` was unsure of.
+
+        Args:
+            clients: Of the window.
+            start: Unix seconds of its first row.
+            end: Unix seconds of its last row.
+            flood: The client that floods it, if it does.
+        """
+        total = clients.total
+        keys = () if flood is None else flood.keys
+        shares = {
+            _name(one): rows / total
+            for one, rows in clients.rows.items()
+            if rows >= _LARGE * total and one and one not in keys
+        }
+        self._learn(shares, total / max(end - start, 1e-3))
+        if flood is not None:
+            self._since = {flood.client: start}
 
     def to_dict(self) -> dict[str, Any]:
         """For msgpack."""
@@ -239,6 +282,8 @@ def words(flood: Mapping[str, Any]) -> str:
     Args:
         flood: As `Flood.to_dict` gives it.
     """
-    found = f"{100 * flood['share']:.0f} % of the rows come from one client, {flood['client']}"
+    names = flood.get("clients", [flood["client"]])
+    who = "one client" if len(names) == 1 else f"{len(names)} clients"
+    found = f"{100 * flood['share']:.0f} % of the rows come from {who}, {' and '.join(names)}"
     found += f" (usual: up to {100 * flood['usual']:.0f} %)"
     return f"{found}, for a week" if flood["lasting"] else found

@@ -180,9 +180,8 @@ class DriftState:
             references: By name.
             options: Options of the model.
         """
-        window = self.window
+        window, self.window = self.window, None
         assert window is not None
-        self.window = None
         self.closed += 1
         if window.rows < options.min_rows:
             return Verdict(TOO_LITTLE, {}, [])
@@ -190,15 +189,16 @@ class DriftState:
         if window.sketches is not None:
             window.figures = window.sketches.figures()
         seen = self.row_history.look(window)
-        window.notes = seen.notes
         references = {name: one for name, one in references.items() if name not in seen.growing}
         subjects = subjects_of(window, references, self.variations)
         self.expected = self._expected(window, subjects, options)
         findings: dict[str, dict[str, Any]] = {}
         changes = self._dropped(seen.growing)
-        for name, one in judged(
+        seen, assessed = judged(
             window, seen, subjects, references, self.variations, self.row_history, options
-        ).items():
+        )
+        window.notes = seen.notes
+        for name, one in assessed.items():
             reference = references.get(name)
             phase = self._phase(name, reference)
             before = self.episodes.get(name, Episode())

@@ -32,7 +32,7 @@ def judged(
     variations: Mapping[str, Variations],
     history: RowHistory,
     options: DriftOptions,
-) -> dict[str, Assessment]:
+) -> tuple[RowFindings, dict[str, Assessment]]:
     """The features, and the relations between them if something can be said.
 
     Args:
@@ -43,36 +43,57 @@ def judged(
         variations: How much healthy windows vary, by name.
         history: Knows the relations; learns from the window while it does not.
         options: Drift options of the model.
+
+    Returns:
+        The findings about its rows, by which it was judged, and the assessments.
     """
     found = assess(window, subjects, references, options)
     if seen.repeats is not None:
         once = counted_once(window, window.sample, references)
         subjects = subjects_of(once, references, variations)
         found = lower(found, assess(once, subjects, references, options))
-    if seen.flooded_by is not None:
-        found = _without_flood(found, window, seen.flooded_by, references, variations, options)
+    flood = seen.flooded_by
+    if flood is not None:
+        others = _without_flood(window, flood, found, references, variations, options)
+        if flood.unsure:
+            seen = history.settle(window, seen, flooded=_of_one_client(found, others))
+        found = found if seen.flood is None else lower(found, others)
     for name in seen.suspected & found.keys():
         if found[name].level is Level.CRITICAL:
             found[name] = replace(found[name], level=Level.WARN)
     flagged = [name for name, one in found.items() if one.level.flagged]
     provisional = any(one.provisional for one in references.values())
     related = history.relate(window, seen, flagged, options, provisional=provisional)
-    return found if related is None else {RELATIONS: related, **found}
+    return seen, found if related is None else {RELATIONS: related, **found}
 
 
 def _without_flood(
-    found: dict[str, Assessment],
     window: Window,
     flood: Flood,
+    found: Mapping[str, Assessment],
     references: Mapping[str, Reference],
     variations: Mapping[str, Variations],
     options: DriftOptions,
 ) -> dict[str, Assessment]:
-    """Assessments with the lower level of all rows and of those that the client has not sent."""
+    """Assessments of the rows that these clients have not sent."""
     if flood.others < LEAST_OTHERS:
-        least = {name: replace(one, level=Level.SMALL) for name, one in found.items()}
-        return lower(found, least)
-    counts = window.clients.without(flood.key)
+        return {name: replace(one, level=Level.SMALL) for name, one in found.items()}
+    counts = window.clients.without(flood.keys)
     others = Window(window.start, window.end, flood.others, counts=counts)
     subjects = subjects_of(others, references, variations)
-    return lower(found, assess(others, subjects, references, options))
+    return assess(others, subjects, references, options)
+
+
+def _of_one_client(found: Mapping[str, Assessment], others: Mapping[str, Assessment]) -> bool:
+    """Whether a feature is flagged for the rows of one client.
+
+    Fewer rows alone make a change less certain. So the change must also be less than half as large
+    without the client.
+    """
+    return any(
+        one.level.flagged
+        and name in others
+        and not others[name].level.flagged
+        and others[name].psi < one.psi / 2
+        for name, one in found.items()
+    )

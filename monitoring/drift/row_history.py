@@ -38,7 +38,7 @@ class RowFindings:
         growing: Columns that only grow; they are not compared.
         suspected: Columns that grew within this window.
         repeats: Repeated rows, if there are unusually many.
-        flood: The client that sends unusually many of the rows, if one does.
+        flood: The clients that send unusually many of the rows, if any do.
     """
 
     growing: tuple[str, ...] = ()
@@ -87,6 +87,12 @@ class RowHistory:
             self._repeats.look(window.sample),
             self._clients.look(window.clients, window.start, window.end),
         )
+
+    def settle(self, window: Window, found: RowFindings, *, flooded: bool) -> RowFindings:
+        """The findings about a first window after it is known whether one client floods it."""
+        flood = found.flood if flooded else None
+        self._clients.settle(window.clients, window.start, window.end, flood)
+        return replace(found, flood=flood)
 
     def teach(self, sample: RowSample) -> None:
         """Take rows of a baseline that are as many as those of a window."""

@@ -284,6 +284,60 @@ def test_a_client_that_floods_with_other_rows_is_named_and_opens_nothing(share):
     assert assess(baseline_of_clients(rng), unknown).incidents != [], "it looks like drift"
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.85])
+def test_a_client_that_floods_from_the_first_window_is_named_and_opens_nothing(share):
+    rng = np.random.default_rng([13, round(100 * share)])
+    windows = list(hours_of_clients(rng, [share] * 15))
+    found = assess(baseline_of_clients(rng), windows)
+    assert found.incidents == []
+    for one in found.verdicts:
+        assert one.notes["flood"]["client"] == "10.0.9.9"
+        assert one.notes["flood"]["share"] == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize(("shift", "incidents"), [(0.0, {0}), (0.3, {*range(11)}), (0.6, {10})])
+def test_the_largest_client_of_a_first_window_is_no_flood_if_all_change_alike(shift, incidents):
+    """Two fifths of the rows are one client's from the first window on."""
+    named, opened = 0, 0
+    for seed in range(10):
+        rng = np.random.default_rng([14, seed])
+        windows = []
+        for hour in range(4):
+            columns = {f"x{place}": rng.standard_normal(ROWS) for place in range(6)}
+            columns["x2"] += shift
+            clients = np.where(rng.random(ROWS) < 0.4, 9, rng.integers(0, 5, ROWS))
+            senders = [f"10.0.0.{one}" for one in clients.tolist()]
+            windows.append(Rows(columns, hour * 3600.0, (hour + 1) * 3600.0, senders))
+        found = assess(baseline_of_clients(rng), windows)
+        named += any("flood" in one.notes for one in found.verdicts)
+        opened += len(found.incidents) > 0
+    assert named <= 1
+    assert opened in incidents
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4])
+def test_two_clients_that_flood_at_once_are_named_and_open_nothing(share):
+    """Each has this share of the rows; one moves all features up, the other down."""
+    rng, windows = np.random.default_rng([12, round(100 * share)]), []
+    for hour in range(18):
+        mine = round(ROWS * share / (1 - 2 * share)) * (hour >= 3)
+        columns = {f"x{place}": rng.standard_normal(ROWS + 2 * mine) for place in range(6)}
+        for place, one in enumerate(columns.values()):
+            one[ROWS : ROWS + mine] += 1.5
+            one[ROWS + mine :] -= 1.0 + 0.2 * place
+        clients = [f"10.0.0.{one}" for one in rng.integers(1, 6, ROWS)]
+        clients += ["10.0.9.8"] * mine + ["10.0.9.9"] * mine
+        windows.append(Rows(columns, hour * 3600.0, (hour + 1) * 3600.0, clients))
+    found = assess(baseline_of_clients(rng), windows)
+    assert found.incidents == []
+    assert sum(map(changed, found.verdicts)) <= 2
+    for one in found.verdicts[3:]:
+        assert set(one.notes["flood"]["clients"]) == {"10.0.9.8", "10.0.9.9"}
+        assert one.notes["flood"]["share"] == pytest.approx(2 * share, abs=0.01)
+    unknown = [replace(one, clients=None) for one in windows]
+    assert assess(baseline_of_clients(rng), unknown).incidents != [], "it looks like drift"
+
+
 def test_a_client_that_floods_hides_no_drift_of_the_others():
     rng = np.random.default_rng(11)
     windows = list(hours_of_clients(rng, [0.0] * 3 + [0.4] * 10, shift=1.0))

@@ -209,6 +209,31 @@ def test_losses_of_several_classes_are_covered(rare, sure):
         assert all(one[name].up_to is None for one in found)
 
 
+@pytest.mark.parametrize("sure", [1.0, 3.0])
+def test_the_log_loss_of_one_positive_in_a_thousand_is_covered_or_has_no_interval(sure):
+    """Here no sample of up to 300,000 rows has one: its few large losses look like a heavy tail."""
+
+    def draw(rng, size=20_000):
+        positive = (rng.random(size) < 0.001).astype(float)
+        logits = np.log(0.001 / 0.999) + rng.normal(size=size) + sure * positive
+        return positive, 1 / (1 + np.exp(-logits))
+
+    def labelled(positive, score):
+        mine, said = np.where(positive > 0, score, 1 - score), (score >= 0.5).astype(float)
+        right = (said == positive).astype(float)
+        classes = "classification", positive.tolist(), said.tolist(), right, 1 - right
+        of_scores = np.maximum(score, 1 - score), mine, 2 * (1 - mine) ** 2, score, positive
+        return Labelled(*classes, *of_scores, np.zeros(len(score)))
+
+    positive, score = draw(np.random.default_rng(33), 1_000_000)
+    truth = -np.log(np.where(positive > 0, score, 1 - score)).mean()
+    found = [figures_of(labelled(*draw(np.random.default_rng([34, run])))) for run in range(60)]
+    losses = [one["log_loss"] for one in found]
+    assert np.mean([one.value for one in losses]) == pytest.approx(truth, rel=0.1)
+    held, said = coverage(losses, truth)
+    assert said == 0.0 or held >= 0.93
+
+
 def test_losses_of_two_sizes_have_an_interval_of_their_mean():
     """As the log loss of a model that gives few different probabilities."""
     found = mean(np.repeat([0.01, 3.0], [900, 100]))

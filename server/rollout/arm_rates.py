@@ -5,6 +5,12 @@ the share (no sample-ratio mismatch). Behind a sticky header arms are drawn by u
 arms of requests that repeat an id. Then no difference is stated, because nobody counts units. The
 ratio is stated, as that of the probability that a unit has met such an event by now: it needs no
 more than the first event of each unit.
+
+The number of units would not be enough for a difference. Units that have met an event only become
+more, so the difference of their shares is another at each look (with hazards a < b it is
+exp(-a t) - exp(-b t), which first grows and then falls to 0), while the interval holds for one that
+stays the same. A difference of rates by request needs the requests and the events of each unit: its
+variance is that between units. That is memory for every unit in every worker, without a bound.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import json
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.files.durable import locked
@@ -19,7 +19,7 @@ from penstock.server.files.durable import locked
 from .chunk import Answered, Chunk, Position
 from .input_columns import choose
 from .inputs import open_input
-from .job_directory import JobDirectory
+from .job_directory import JobDirectory, work_name
 from .job_failed import JobFailed
 from .output_columns import OutputColumns
 from .outputs import check_output, join, open_output
@@ -58,6 +58,8 @@ class Order:
         output: Path of the output.
         keys: Columns of the input that are carried to the output.
         all_columns: Whether all columns are.
+        kind: Suffix that says the format of the input; by default that of its path.
+        work: Directory of the work, which is there; by default one beside the output.
     """
 
     model: str
@@ -66,6 +68,8 @@ class Order:
     output: Path
     keys: tuple[str, ...] = ()
     all_columns: bool = False
+    kind: str = ""
+    work: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ class BatchJob:
         note: Told what a person should know, in one line.
         part_rows: Rows of a part.
         clock: Monotonic seconds.
+        on_commit: Told what is on disk, at the start and after each part, and whether that is the
+            whole output, which is then put in place.
     """
 
     def __init__(
@@ -103,15 +109,18 @@ class BatchJob:
         note: Callable[[str], object],
         part_rows: int = PART_ROWS,
         clock: Callable[[], float] = time.monotonic,
+        on_commit: Callable[[Outcome, bool], object] = lambda _, __: None,
     ) -> None:
         self._order = order
+        self._on_commit = on_commit
         self._port = port
         self._note = note
         self._part_rows = part_rows
         self._clock = clock
-        self._directory = JobDirectory(order.output)
+        beside = order.output.with_name(work_name(order.output.name))
+        self._directory = JobDirectory(order.work or beside)
         check_output(order.output)
-        self._source: Input = open_input(order.source)
+        self._source: Input = open_input(order.source, order.kind or order.source.suffix)
         if order.source.resolve() == order.output.resolve():
             raise JobFailed("the output would replace the input; name another file")
 
@@ -130,7 +139,8 @@ class BatchJob:
             JobFailed: It cannot go on; what is done is kept.
             OSError: A file cannot be read or written; the same.
         """
-        self._directory.path.mkdir(exist_ok=True)
+        if self._order.work is None:
+            self._directory.path.mkdir(exist_ok=True)
         try:
             with locked(self._directory.path, wait=False):
                 return self._run(progress)
@@ -150,15 +160,21 @@ class BatchJob:
         progress(start.row)
         if start.row:
             self._note(f"goes on behind row {start.row:,}, which an earlier run has reached")
-        failed = sum(part.failed for part in parts)
+        done = Outcome(wire.model_version, start.row, sum(one.failed for one in parts), start.row)
+        self._on_commit(done, False)  # noqa: FBT003  as its place in the signature says
         for answered in self._parts(wire, columns, start, progress, first=not parts):
             bad = sum(len(one.errors) for one in answered)
             self._commit(output, answered, bad)
-            failed += bad
-        parts = directory.parts()
-        paths = [part.path for part in parts]
-        directory.finish(order.output, lambda path: join(output, path, paths))
-        return Outcome(wire.model_version, parts[-1].end.row, failed, start.row)
+            rows, failed = answered[-1].chunk.end.row, done.failed + bad
+            done = replace(done, rows=rows, failed=failed)
+            self._on_commit(done, False)  # noqa: FBT003
+        paths = [part.path for part in directory.parts()]
+        directory.finish(
+            order.output,
+            lambda path: join(output, path, paths),
+            lambda: self._on_commit(done, True),  # noqa: FBT003
+        )
+        return done
 
     def _commit(self, output: Output, answered: list[Answered], bad: int) -> None:
         start, end = answered[0].chunk.start.row, answered[-1].chunk.end
@@ -194,7 +210,7 @@ class BatchJob:
         except JobFailed as failure:
             if not goes_on:
                 raise
-            raise JobFailed(
+            raise type(failure)(
                 f"{failure}; the job began with version {version}: load it, or remove "
                 f"{self._directory.path} to begin anew"
             ) from None

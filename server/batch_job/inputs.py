@@ -11,7 +11,7 @@ from .parquet_input import ParquetInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from penstock.server.codecs.signature import WireSignature
 
@@ -56,16 +56,30 @@ _KINDS: Final[Mapping[str, Callable[[Path], Input]]] = {
 }
 
 
-def open_input(path: Path) -> Input:
+def check_input(path: PurePath, suffix: str) -> Callable[[Path], Input]:
+    """Whether there is a format with a suffix; gives its reader.
+
+    Raises:
+        JobFailed: There is none.
+    """
+    kind = _KINDS.get(suffix.lower())
+    if kind is None:
+        raise JobFailed(f"{path} must end in one of {', '.join(_KINDS)}")
+    return kind
+
+
+def open_input(path: Path, suffix: str) -> Input:
     """The input at a path.
+
+    Args:
+        path: Path of the file.
+        suffix: Says its format.
 
     Raises:
         JobFailed: It has another format.
         OSError: It cannot be read.
     """
-    kind = _KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise JobFailed(f"{path} must end in one of {', '.join(_KINDS)}")
+    kind = check_input(path, suffix)
     if not path.is_file():
         path.open("rb").close()  # raises: there is none, or it is a directory
         raise JobFailed(f"{path} is no file")

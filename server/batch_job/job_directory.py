@@ -40,18 +40,28 @@ class Part(NamedTuple):
     path: Path
 
 
+def work_name(output: str) -> str:
+    """Name of the directory of a job's work, beside the output of this name."""
+    return f".{output}.batch"
+
+
+def has_work(path: Path) -> bool:
+    """Whether a directory has the work of a job that has not ended."""
+    return (path / _ABOUT).exists()
+
+
 class JobDirectory:
-    """The directory of a job beside its output.
+    """The directory of a job.
 
     Args:
-        output: Path of the output.
+        path: Path of the directory.
 
     Attributes:
-        path: Path of the directory.
+        path: As given.
     """
 
-    def __init__(self, output: Path) -> None:
-        self.path = output.with_name(f".{output.name}.batch")
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def about(self) -> dict[str, Any]:
         """What the job is whose work is here; empty if there is none."""
@@ -99,17 +109,21 @@ class JobDirectory:
             write(draft)
         return Part(start, end, failed, path)
 
-    def finish(self, output: Path, write: Callable[[Path], object]) -> None:
+    def finish(
+        self, output: Path, write: Callable[[Path], object], before: Callable[[], object]
+    ) -> None:
         """Put the output in place, and remove the work: the record of it first.
 
         Args:
             output: Path of the output.
             write: Writes the file.
+            before: Called when the whole output is on disk, before it takes its place.
         """
         whole = self.path / "whole"
         whole.unlink(missing_ok=True)
         write(whole)
         sync(whole)
+        before()
         whole.replace(output)
         sync(output.parent)
         (self.path / _ABOUT).unlink()

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class JobFailed(Exception):
     """A batch job cannot go on; one line says why, and what to do."""
+
+
+class NotNow(JobFailed):
+    """The server, not the job, is at fault: the same job may go on later."""

@@ -11,7 +11,7 @@ from .row_texts import CsvOutput, JsonlOutput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
     from penstock.server.codecs.signature import WireSignature
 
@@ -43,14 +43,23 @@ _KINDS: Final[Mapping[str, Callable[[WireSignature, OutputColumns], Output]]] = 
 }
 
 
-def check_output(path: Path) -> None:
-    """Whether there is a format with the suffix of this path, and a directory for it.
+def check_format(path: PurePath) -> None:
+    """Whether there is a format with the suffix of this path.
 
     Raises:
         JobFailed: There is none.
     """
     if path.suffix.lower() not in _KINDS:
         raise JobFailed(f"{path} must end in one of {', '.join(_KINDS)}")
+
+
+def check_output(path: Path) -> None:
+    """Whether there is a format with the suffix of this path, and a directory for it.
+
+    Raises:
+        JobFailed: There is none.
+    """
+    check_format(path)
     if path.is_dir() or not path.parent.is_dir():
         raise JobFailed(f"{path} cannot be written: expected a file in a directory that is there")
 

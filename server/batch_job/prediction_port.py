@@ -18,7 +18,7 @@ from penstock.server.codecs.raw import from_raw, to_raw
 from penstock.server.codecs.signature import WireInput
 from penstock.server.errors.error_message import error_message
 
-from .job_failed import JobFailed
+from .job_failed import JobFailed, NotNow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +51,7 @@ class PredictionPort:
         token: To send; empty sends none.
         given_up: Set when the job is given up.
         clock: Monotonic seconds.
+        context: What to ask of the server's certificate; by default that it is trusted here.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class PredictionPort:
         token: str,
         given_up: threading.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -70,6 +72,7 @@ class PredictionPort:
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._given_up = given_up or threading.Event()
         self._clock = clock
+        self._context = context
         self._local = threading.local()
         self._open: set[http.client.HTTPConnection] = set()
 
@@ -92,7 +95,7 @@ class PredictionPort:
         path = f"/v2/models/{quote(model, safe='')}{which}"
         status, _, body = self._until_answered("GET", path, [], {})
         if status != _OK:
-            raise JobFailed(f"{self._url}: {error_message(body) or f'status {status}'}")
+            raise NotNow(f"{self._url}: {error_message(body) or f'status {status}'}")
         found: dict[str, Any] = orjson.loads(body)
         return found
 
@@ -116,7 +119,7 @@ class PredictionPort:
         reason = error_message(body) or f"the server answers {status}"
         if status in _FAULTS:
             raise RowsRefused(reason)
-        raise JobFailed(f"{self._url}: {reason}")
+        raise NotNow(f"{self._url}: {reason}")
 
     def _until_answered(
         self, method: str, path: str, pieces: Sequence[bytes | memoryview], headers: dict[str, str]
@@ -134,9 +137,9 @@ class PredictionPort:
             except (OSError, http.client.HTTPException) as error:
                 reason = str(error) or type(error).__name__
                 if method == "GET":  # the first question of a job
-                    raise JobFailed(f"{self._url} cannot be asked: {reason}") from None
+                    raise NotNow(f"{self._url} cannot be asked: {reason}") from None
             if self._clock() >= until:
-                raise JobFailed(f"{self._url} cannot be asked for predictions: {reason}")
+                raise NotNow(f"{self._url} cannot be asked for predictions: {reason}")
             if self._given_up.wait(seconds):
                 raise JobFailed("the job was given up")
             seconds = min(2 * seconds, _LONGEST_PAUSE_SECONDS)
@@ -166,7 +169,7 @@ class PredictionPort:
         host, port = self._parts.hostname, self._parts.port
         assert host is not None
         if self._parts.scheme == "https":
-            context = ssl.create_default_context()
+            context = self._context or ssl.create_default_context()
             return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
         return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
 

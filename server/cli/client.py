@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -81,6 +81,45 @@ class AdminClient:
         Raises:
             CommandFailed: The server says no, or cannot be reached.
         """
+        content: bytes = self._taken(path, method, body, lambda answer: answer.read())
+        return content
+
+    def save(self, path: str, output: Path) -> int:
+        """Write an answer of any size to a file, which appears when it is whole.
+
+        Returns:
+            Its size in bytes.
+
+        Raises:
+            CommandFailed: The server says no, or cannot be reached, or the file cannot be written.
+        """
+        import shutil
+
+        from penstock.monitoring.files.atomic_file import drafted
+
+        def take(answer: Any) -> int:
+            with drafted(output, synced=False) as draft:
+                try:
+                    with draft.open("wb") as file:
+                        shutil.copyfileobj(answer, file, 1 << 20)
+                except OSError as error:
+                    raise CommandFailed(f"{output}: {error.strerror or error}") from None
+                size, expected = draft.stat().st_size, answer.headers.get("content-length")
+                if str(size) != expected:
+                    raise ValueError(f"{size} bytes of {expected} came")
+                return size
+
+        size: int = self._taken(path, "GET", None, take)
+        return size
+
+    def _taken(
+        self,
+        path: str,
+        method: str,
+        body: Mapping[str, Any] | None,
+        take: Callable[[Any], Any],
+    ) -> Any:
+        """Send a request, and take its answer."""
         import http.client  # large, and `serve` needs no client
         import urllib.error
         import urllib.request
@@ -93,8 +132,7 @@ class AdminClient:
             request.add_header("authorization", f"Bearer {self.token}")
         try:
             with urllib.request.urlopen(request, timeout=self.timeout_seconds) as answer:  # noqa: S310  the same
-                content: bytes = answer.read()
-                return content
+                return take(answer)
         except urllib.error.HTTPError as error:
             raise refusal_of(error) from None
         except urllib.error.URLError as error:

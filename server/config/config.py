@@ -19,6 +19,7 @@ from penstock.monitoring.files.decoding import convert
 from penstock.server.files.config_error import ConfigError
 from penstock.server.files.size import NonZeroSize, Size  # msgspec reads the annotations
 
+from .batch_options import BatchOptions
 from .cpus import available_cpus
 from .environment import MOUNTED_MODEL, mounted_model, read_environment
 from .follow_options import FollowOptions
@@ -49,7 +50,7 @@ class _HeaderSize(Size, least=1024, most=_MIB):
 
 
 @dataclass(frozen=True)
-class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
+class ServerConfig(BatchOptions, StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
     """Everything an operator may set. Times are seconds, sizes bytes."""
 
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
@@ -172,8 +173,7 @@ class ServerConfig(StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
         "Of the monitor: idle takes time that nobody else wants, low a little of the rest.",
     )
     log_max_bytes: Size = option(
-        4 * _GIB,
-        "The prediction log, all days together, at least 64 MiB; 0 keeps none.",
+        4 * _GIB, "The prediction log, all days together, at least 64 MiB; 0 keeps none."
     )
     log_max_days: _FromOne = option(30, "Days of the prediction log that are kept, today included.")
     feedback_max_rows: Annotated[int, msgspec.Meta(ge=1000)] = option(

@@ -59,6 +59,7 @@ from penstock.server.processes.restart_history import read_history
 from penstock.server.processes.state_directory import TOKEN_FILE
 from penstock.server.worker.feedback_client import FeedbackClient
 
+from .batch_setup import Batches
 from .follow_setup import Following
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ def admin_app(
     check = RollbackCheck(coordinator, config, directory.config)
     operations = Operations(deploy, rollouts.controller, check)
     following = Following(config, coordinator, operations)
+    batches = Batches(config, coordinator, address["predict_url"])
     access = Access(tokens, open_reads=reads_are_open(config))
     monitor = config.state_dir / "monitor"
-    exposition.collectors += _collectors(monitor, config, coordinator)
+    exposition.collectors += [*_collectors(monitor, config, coordinator), batches.metrics]
     sessions = Sessions()
     drift = DriftApi(coordinator, monitor)
     more = {
@@ -135,6 +137,7 @@ def admin_app(
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
         **following.handlers(),
+        **batches.handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
     }
     about = _about(config, address)
@@ -146,6 +149,7 @@ def admin_app(
     app.status.histories = partial(read_history, directory.histories)
     app.status.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
     following.attach(app)
+    batches.attach(app)
     app.status.sample_rate = config.sample_rate
     app.status.monitored = MonitorClient(directory.monitor_socket).ask
     app.status.incidents = context.incidents.report

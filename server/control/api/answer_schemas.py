@@ -18,6 +18,8 @@ INDEX: Final = "RepositoryIndex"
 PAGE: Final = "text/html"
 EXPOSITION: Final = "text/plain"
 NOTHING: Final = ""
+BATCH: Final = "Batch"
+BATCHES: Final = "Batches"
 
 _SECONDS: Final[dict[str, Any]] = {"type": ["number", "null"], "description": "Seconds."}
 
@@ -83,6 +85,28 @@ SCHEMAS: Final[dict[str, dict[str, Any]]] = {
             "errors_per_second": {"type": "number"},
             "p50_seconds": _SECONDS,
             "p99_seconds": _SECONDS,
+        }
+    ),
+    BATCHES: object_of({"batches": list_of(named(BATCH)), "more": FLAG}),
+    BATCH: object_of(
+        {
+            "id": TEXT,
+            "model": TEXT,
+            "version": {**TEXT, "description": "Asked for; empty for the stable one."},
+            "answered_by": {**TEXT, "description": "The version that answers; empty before."},
+            "input": TEXT,
+            "output": TEXT,
+            "state": {**TEXT, "description": "queued, running, done, failed or cancelled."},
+            "rows": {**WHOLE, "description": "On disk."},
+            "failed": {**WHOLE, "description": "Of these, not answered."},
+            "total": {"type": ["integer", "null"], "description": "If the input says."},
+            "by": TEXT,
+            "reason": TEXT,
+            "created": {**_SECONDS, "description": "Unix seconds, as started and ended."},
+            "started": _SECONDS,
+            "ended": _SECONDS,
+            "due": {**_SECONDS, "description": "When it is tried again, if it broke off."},
+            "error": {**TEXT, "description": "Why it failed, or broke off last."},
         }
     ),
     INDEX: list_of(named("RepositoryEntry")),

@@ -66,6 +66,7 @@ _ACCEPT: Final = (
 #: Types of keys in bodies, where every endpoint means the same by them.
 _TYPES: Final[dict[str, dict[str, str]]] = {
     "accept": {"type": "boolean"},
+    "all_columns": {"type": "boolean"},
     "by": {"type": "string"},
     "digest": {"type": "string"},
     "dry_run": {"type": "boolean"},

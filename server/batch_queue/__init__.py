@@ -1,0 +1,1 @@
+"""Batch jobs that the server runs: queued on disk, one process for each that runs."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,6 +14,7 @@ from penstock.server.codecs.csv_rows import cell_reader
 
 from .chunk import Chunk, Position
 from .job_failed import JobFailed
+from .number_blocks import NumberBlocks
 from .text_lines import TextLines, is_text
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
     from .input_columns import InputColumns
 
+#: Chunks that are read row by row after a block that was not plain; others may follow.
+_SLOW_CHUNKS: Final = 16
+_ALL: Final = sys.maxsize
 #: All characters of the numbers that `cell_reader` reads. A text of these characters is a number
 #: for `float` exactly if it is one there: what Python reads besides has other characters (``_``,
 #: letters of ``nan`` and ``infinity``, spaces, digits of other scripts).
@@ -52,12 +58,41 @@ class CsvInput:
         self, start: Position, size: int, columns: InputColumns, wire: WireSignature
     ) -> Iterator[Chunk]:
         """See `Input.chunks`."""
+        floats = _floats(columns, wire)
+        start = Position(start.row, max(start.offset, self._first))
+        if not all(floats) or not floats:
+            yield from self._rows(start, size, columns, wire, _ALL)
+            return
+        with NumberBlocks(self._path, self.names, columns.taken, columns.carried) as blocks:
+            while True:
+                block = blocks.read(start.offset, size)
+                if block is not None:
+                    end = Position(start.row + block.rows, block.offset)
+                    yield Chunk(start, end, list(block.cells), dict(block.carried))
+                    start = end
+                    continue
+                before = start
+                for chunk in self._rows(start, size, columns, wire, _SLOW_CHUNKS):
+                    yield chunk
+                    start = chunk.end
+                if start == before:
+                    return
+
+    def _rows(
+        self,
+        start: Position,
+        size: int,
+        columns: InputColumns,
+        wire: WireSignature,
+        most: int,
+    ) -> Iterator[Chunk]:
+        """So many chunks, of rows that are read one by one."""
         taken = [self.names.index(one) for one in columns.taken]
         carried = [self.names.index(one) for one in columns.carried]
         readers = _readers(columns, wire)
         floats = _floats(columns, wire)
-        with TextLines(self._path, max(start.offset, self._first)) as lines:
-            for rows, problems, offset in self._groups(lines, size):
+        with TextLines(self._path, start.offset) as lines:
+            for rows, problems, offset in islice(self._groups(lines, size), most):
                 end = Position(start.row + len(rows), offset)
                 texts = list(zip(*rows, strict=True))
                 yield Chunk(

@@ -59,14 +59,23 @@ class ParquetOutput:
     def write_part(self, path: Path, answered: Sequence[Answered]) -> None:
         """See `Output.write_part`."""
         batches = [self._batch(one) for one in answered]
-        with self._parquet.ParquetWriter(path, batches[0].schema) as writer:
+        # Parts are read again soon.
+        with self._writer(path, batches[0].schema, "NONE") as writer:
             writer.write_table(self._arrow.Table.from_batches(batches).combine_chunks())
 
     def join(self, target: Path, parts: Sequence[Path]) -> None:
         """Write the parts into one file, each as a row group."""
-        with self._parquet.ParquetWriter(target, self._parquet.read_schema(parts[0])) as writer:
+        with self._writer(target, self._parquet.read_schema(parts[0]), "SNAPPY") as writer:
             for part in parts:
                 writer.write_table(self._parquet.read_table(part, use_threads=False))
+
+    def _writer(self, path: Path, schema: Any, compression: str) -> Any:
+        """A writer that looks for equal values only where they are likely: not among floats."""
+        types = self._arrow.types
+        repeated = [one.name for one in schema if not types.is_floating(one.type)]
+        return self._parquet.ParquetWriter(
+            path, schema, compression=compression, use_dictionary=repeated
+        )
 
     def _batch(self, answered: Answered) -> Any:
         count = answered.chunk.count
@@ -77,8 +86,12 @@ class ParquetOutput:
             columns += [output.column(array, good, count) for output, array in pairs]
         else:
             columns += [output.nothing(count) for output in self._outputs]
-        errors = [answered.errors.get(at) for at in range(count)]
-        columns.append(self._arrow.array(errors, self._arrow.string()))
+        text = self._arrow.string()
+        if answered.errors:
+            errors = [answered.errors.get(at) for at in range(count)]
+            columns.append(self._arrow.array(errors, text))
+        else:
+            columns.append(self._arrow.nulls(count, text))
         return self._arrow.record_batch(columns, [*self._columns.names[:-1], ERROR])
 
     def _carried(self, values: Any) -> Any:

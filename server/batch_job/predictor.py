@@ -59,9 +59,9 @@ class Predictor:
         answers: list[tuple[list[int], list[Array]]] = []
         if places:
             self._ask(places, arrays, answers, errors)
-        good = [at for own, _ in answers for at in own]
         if len(answers) == 1:
-            return Answered(chunk, good, answers[0][1], errors)
+            return Answered(chunk, *answers[0], errors)
+        good = [at for own, _ in answers for at in own]
         columns = zip(*(outputs for _, outputs in answers), strict=True)
         return Answered(chunk, good, [np.concatenate(one) for one in columns], errors)
 

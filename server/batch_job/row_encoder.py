@@ -50,7 +50,9 @@ class RowEncoder:
             signature, and why each of the other rows could not be read.
         """
         errors = dict(chunk.problems)
-        good = [at for at in range(chunk.count) if at not in errors]
+        good = list(range(chunk.count))
+        if errors:
+            good = [at for at in good if at not in errors]
         if not errors and (packed := self._packed(chunk.cells)) is not None:
             return good, packed, errors
         lists = [one.tolist() if isinstance(one, np.ndarray) else one for one in chunk.cells]
@@ -105,15 +107,23 @@ class RowEncoder:
         first = 0
         for one, width in zip(self._wire.row_columns.inputs, self._widths, strict=True):
             last = first + width
-            wide = np.stack(cells[first:last], axis=1, dtype=np.float64)
-            with np.errstate(over="ignore"):
-                narrow = wide.astype(one.dtype)
-            if np.isinf(narrow).sum() != np.isinf(wide).sum():
+            narrow = _stacked_as(one.dtype, cells[first:last])
+            if narrow is None:
                 return None
             shape = (len(narrow), *one.tail) if one.size >= 0 else narrow.shape
             arrays[self._wire.inputs[one.spec.name].position] = narrow.reshape(shape)
             first = last
         return arrays
+
+
+def _stacked_as(dtype: np.dtype[Any], columns: Sequence[Any]) -> Array | None:
+    """The columns side by side; ``None`` if a number becomes infinite in this type."""
+    if all(one.dtype == dtype for one in columns):
+        return np.stack(columns, axis=1)
+    wide = np.stack(columns, axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow: Array = wide.astype(dtype)
+    return narrow if np.isinf(narrow).sum() == np.isinf(wide).sum() else None
 
 
 def _stacked(column: Sequence[Array | None]) -> Array | None:

@@ -12,7 +12,7 @@ from penstock.server.codecs import predictions
 from penstock.server.codecs.messages import InferRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from penstock.server.codecs.signature import WireSignature
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .output_columns import OutputColumns
 
 _NULL: Final = b"null"
+#: Types of values that `csv.writer` writes as they are.
+_PLAIN: Final = frozenset((str, int, float, bool, type(None)))
 
 
 class CsvOutput:
@@ -54,10 +56,20 @@ class CsvOutput:
         if answered.good:
             pairs = zip(self._wire.all_wire_outputs, answered.outputs, strict=True)
             texts = [predictions.elements(output, array, named=True) for output, array in pairs]
+        carried = [_values(answered.chunk.carried[name]) for name in self._columns.carried]
+        if answered.good and not answered.errors:
+            mine = [_plain_column(values) for values in carried]
+            errors = [""] * answered.chunk.count
+            return zip(*mine, *map(_cells, texts), errors, strict=True)
+        return self._mixed(answered, texts, carried)
+
+    def _mixed(
+        self, answered: Answered, texts: list[list[bytes]], carried: list[list[Any]]
+    ) -> Iterator[list[Any]]:
+        """The cells of rows of which some were not answered."""
         empty = [""] * len(self._wire.all_wire_outputs)
         rows = [list(map(_cell, row)) for row in zip(*texts, strict=True)]
         found = dict(zip(answered.good, rows, strict=True))
-        carried = [_values(answered.chunk.carried[name]) for name in self._columns.carried]
         for at in range(answered.chunk.count):
             mine = [_plain(values[at]) for values in carried]
             yield [*mine, *found.get(at, empty), answered.errors.get(at, "")]
@@ -111,8 +123,23 @@ def _plain(value: Any) -> Any:
     return _json(value).decode() if isinstance(value, list | dict) else str(value)
 
 
+def _plain_column(values: list[Any]) -> list[Any]:
+    """As `_plain` of each value."""
+    if set(map(type, values)) <= _PLAIN:
+        return values
+    return list(map(_plain, values))
+
+
 def _json(value: Any) -> bytes:
     return orjson.dumps(value, default=str)
+
+
+def _cells(texts: list[bytes]) -> list[str]:
+    """As `_cell` of each text: at once where no text has a quotation mark or is missing."""
+    joined = b"\n".join(texts)
+    if b'"' in joined or _NULL in joined or joined.count(b"\n") != len(texts) - 1:
+        return list(map(_cell, texts))
+    return joined.decode().split("\n")
 
 
 def _cell(text: bytes) -> str:

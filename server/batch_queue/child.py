@@ -12,7 +12,7 @@ from penstock.server.batch_job.batch_job import BatchJob, Order, Outcome
 from penstock.server.batch_job.job_directory import has_work, work_name
 from penstock.server.batch_job.job_failed import JobFailed, NotNow
 from penstock.server.batch_job.prediction_port import PredictionPort
-from penstock.server.processes.priority import lower_priority
+from penstock.server.processes.priority import lower_priority, run_when_idle
 
 from . import places
 
@@ -32,7 +32,13 @@ _LASTING: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotADi
 
 
 def order_of(
-    record: BatchRecord, root: Path, url: str, certificate: Path | None, token: Path | None
+    record: BatchRecord,
+    root: Path,
+    url: str,
+    certificate: Path | None,
+    token: Path | None,
+    *,
+    idle: bool,
 ) -> bytes:
     """The order of a job.
 
@@ -42,6 +48,7 @@ def order_of(
         url: Of the prediction port.
         certificate: Of that port; ``None`` without TLS.
         token: File of the token to send; ``None`` where the port asks for none.
+        idle: Whether the process takes only time that nobody else wants.
     """
     return pack(
         {
@@ -56,6 +63,7 @@ def order_of(
             "done": [record.answered_by, record.rows, record.failed],
             "root": str(root),
             "url": url,
+            "idle": idle,
             "certificate": "" if certificate is None else str(certificate),
             "token": "" if token is None else str(token),
         }
@@ -66,6 +74,8 @@ def serve(link: Link) -> None:
     """Run the job of the order."""
     lower_priority()
     order = unpack(dict[str, Any], link.expect()[1], "the order")
+    if order["idle"]:
+        run_when_idle()
     try:
         with ExitStack() as held:
             outcome = _run(order, link, held)

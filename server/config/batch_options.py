@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  msgspec reads the annotations
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -23,6 +23,10 @@ class BatchOptions:
     )
     batch_jobs: Annotated[int, msgspec.Meta(ge=1, le=16)] = option(
         1, "Batch jobs of the server that run at a time, each in a process of its own."
+    )
+    batch_priority: Literal["idle", "low"] = option(
+        "idle",
+        "Of these: idle takes time that nobody else wants, low a little of the rest.",
     )
     batch_queue: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = option(
         100, "Batch jobs of the server that wait or run, at most."

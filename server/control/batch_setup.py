@@ -50,7 +50,12 @@ class Batches:
         if root is not None:
             token = config.state_dir / TOKEN_FILE if config.require_predict_token else None
             order = partial(
-                order_of, root=root, url=url, certificate=config.ssl_certfile, token=token
+                order_of,
+                root=root,
+                url=url,
+                certificate=config.ssl_certfile,
+                token=token,
+                idle=config.batch_priority == "idle",
             )
             self._runner = BatchRunner(queue, root, config.batch_jobs, order, self._ended, clock)
         self._api = BatchesApi(coordinator, queue, self._runner, root, clock)

@@ -297,7 +297,7 @@ def _commands():
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     environ.pop("PORT", None)
     # With other tests beside it there may be no time that nobody else wants.
-    environ["PENSTOCK_MONITOR_PRIORITY"] = "low"
+    environ["PENSTOCK_MONITOR_PRIORITY"] = environ["PENSTOCK_BATCH_PRIORITY"] = "low"
 
     def start(*arguments):
         process = subprocess.Popen(

@@ -221,8 +221,9 @@ def background(queue: Queue, state: SchedulerState, rows: int, now: float) -> Ru
     """Choose a run of background work; see `penstock.batching.background`."""
     if not may_run(state, now):
         return IDLE
-    costs = queue.costs
-    rows = min(max(queue.requests[0].rows, run_rows(queue, state, now)), rows, costs.max_rows)
+    costs, head = queue.costs, queue.requests[0]
+    least = 1 if head.divisible else head.rows
+    rows = min(max(least, run_rows(queue, state, now)), rows, costs.max_rows)
     return Run(queue, rows, costs.seconds[rows], inline=False)
 
 

@@ -54,8 +54,15 @@ class BatchQueue(Generic[OwnerT]):
         self._cancelled = 0
 
     def take(self, rows: int) -> list[InferenceRequest]:
-        """Remove requests from the head: at least one, and no more than fit in ``rows``."""
+        """Remove requests from the head: at least one, and no more than fit in ``rows``.
+
+        Of a head that is divisible and has more, the rows behind these stay.
+        """
         requests = self.requests
+        if requests[0].divisible and requests[0].rows > rows:
+            rest = requests[0].cut(rows)
+            rest.queue = self
+            requests.insert(1, rest)
         if self.rows <= rows and not self._cancelled and not self.solo:
             taken = list(requests)
             requests.clear()

@@ -38,7 +38,10 @@ class InferenceRequest:
         context: An object of the owner, which the batcher does not use.
         cancelled: Set by `Scheduler.cancel`; a cancelled request is not executed.
         queue: The place in which it waits; ``None`` before and after.
+        divisible: Whether `cut` makes two of it.
     """
+
+    divisible = False
 
     __slots__ = (
         "arrival",
@@ -72,6 +75,17 @@ class InferenceRequest:
         self.context = context
         self.cancelled = False
         self.queue: WaitingRoom | None = None
+
+    def cut(self, rows: int) -> InferenceRequest:
+        """Keep the first rows; gives a request for the others.
+
+        Args:
+            rows: Fewer than it has.
+
+        Raises:
+            TypeError: It is not divisible.
+        """
+        raise TypeError(f"a request of {self.rows} rows cannot be cut to {rows}")
 
 
 class Batch:

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 class Chunk(InferenceRequest):
     """Some rows of a larger request, as a view; a chunk runs alone.
 
+    Its size was right when the request came. A background chunk that waits until there is other
+    work is cut again (`penstock.batching.policy.background`).
+
     An optional input has no rows: each chunk gets all of it.
     """
 
     __slots__ = ("first_row", "split")
+    divisible = True
 
     def __init__(self, whole: SplitRequest, first_row: int, rows: int) -> None:
         request = whole.request
@@ -41,6 +45,14 @@ class Chunk(InferenceRequest):
         )
         self.split = whole
         self.first_row = first_row
+
+    def cut(self, rows: int) -> Chunk:
+        """Keep the first rows; gives a chunk for the others, which the whole waits for, too."""
+        whole, first = self.split, self.first_row
+        rest = Chunk(whole, first + rows, self.rows - rows)
+        self.inputs, self.rows = Chunk(whole, first, rows).inputs, rows
+        whole.add(rest)
+        return rest
 
 
 class SplitRequest:
@@ -66,6 +78,11 @@ class SplitRequest:
         self._missing = len(self.chunks)
         self._outputs: list[Array] | None = None
         self._formed_at = self._started_at = math.inf
+
+    def add(self, chunk: Chunk) -> None:
+        """Wait for one more chunk: another has fewer rows now."""
+        self.chunks.append(chunk)
+        self._missing += 1
 
     def discard(self, request: InferenceRequest) -> None:
         """Withdraw the chunks that still wait."""

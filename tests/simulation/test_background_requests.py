@@ -86,6 +86,23 @@ def test_a_model_that_was_asked_lately_gets_short_ones():
     assert simulation.models["m/1"].runs[-1] == 64
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_that_waits_gets_short_runs_as_soon_as_the_model_is_asked(threads):
+    simulation = Simulation(threads)
+    scheduled = simulation.add("m", linear(1e-3, 1e-4), BatchingOptions())
+    batch = Batch(simulation, scheduled, in_flight=1)
+    simulation.arrive(scheduled, [0.02])
+    simulation.run(until=0.03)
+    runs = simulation.models["m/1"].runs
+    assert set(runs[:3]) == {64}
+    before = len(runs)
+    simulation.run(until=0.09)
+    assert batch.answered == 0, "it is the request that waited before"
+    assert max(runs[before:]) <= 6
+    simulation.run(until=3.0)
+    assert batch.answered >= ROWS
+
+
 def test_they_take_no_room_in_the_queue_of_the_others():
     simulation = Simulation(1)
     scheduled = simulation.add("m", linear(1e-3, 1e-4), BatchingOptions(max_queue_rows=4))

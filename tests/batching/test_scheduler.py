@@ -244,6 +244,29 @@ def test_a_request_larger_than_a_run_is_cut_and_put_together(run, doubler):
     run(main)
 
 
+def test_chunks_that_are_cut_again_for_others_are_put_together_in_order(run, doubler):
+    async def main():
+        owner = Owner(doubler, costs=LONG, threads=1)
+        doubler.gate = threading.Event()
+        x = np.arange(3000, dtype=np.float32).reshape(1000, 3)
+        request = InferenceRequest((x,), 1000, ("y",), owner.clock(), context="large")
+        owner.scheduler.submit_background(owner.scheduled, request)
+        await doubler.started(owner.loop)
+        owner.submit("small", 6)
+        owner.expected += 1
+        doubler.gate.set()
+        await owner.answered()
+        large = next(batch for batch in owner.batches if batch.rows == 1000)
+        assert large.error is None
+        assert np.array_equal(large.outputs[0], 2 * x)
+        assert doubler.runs[:2] == [64, 1]
+        assert sum(doubler.runs) == 1001
+        assert set(doubler.runs[2:]) != {64, 40}, "some were cut again"
+        await owner.scheduler.close()
+
+    run(main)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3,)])
 def test_each_part_of_a_cut_request_gets_all_of_an_optional_input(run, shape):
     class Scaler:

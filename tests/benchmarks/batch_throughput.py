@@ -2,7 +2,7 @@
 
     python tests/benchmarks/batch_throughput.py
 
-A forest of XGBoost predicts the rows of a Parquet file: by its runtime alone, in runs of as many
+A forest of XGBoost predicts the rows of a Parquet file, or of a CSV file (``--format csv``): by its runtime alone, in runs of as many
 rows as the server's, and by ``penstock batch`` from file to file. It prints rows for each second of
 processor time, of the worker and of the job together, and their ratio. What the
 job takes to start is left out: a job of one row is run before.
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import xgboost
 
@@ -70,7 +71,7 @@ def batch(home: Path, one: Path, source: Path) -> float:
                 break
         spent = []
         for file in (one, one, source):  # the first waits until the model is loaded
-            verb = [*CLI, "batch", "forest", str(file), "-o", str(home / "out.parquet")]
+            verb = [*CLI, "batch", "forest", str(file), "-o", str(home / f"out{source.suffix}")]
             before = of_workers(server.pid)
             job = subprocess.Popen([*verb, "--url", url], stdout=subprocess.DEVNULL)
             _, status, used = os.wait4(job.pid, 0)
@@ -98,16 +99,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--trees", type=int, default=500)
+    parser.add_argument("--format", choices=("parquet", "csv"), default="parquet")
     arguments = parser.parse_args()
+    write = {"parquet": pq.write_table, "csv": pyarrow.csv.write_csv}[arguments.format]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         path = home / "models" / "forest" / "1" / "model.ubj"
         train(path, arguments.trees)
         rows = np.random.default_rng(1).standard_normal((arguments.rows, COLUMNS), np.float32)
         table = pa.table({f"f{at}": rows[:, at] for at in range(COLUMNS)})
-        one, source = home / "one.parquet", home / "in.parquet"
-        pq.write_table(table[:1], one)
-        pq.write_table(table, source)
+        one, source = (home / f"{name}.{arguments.format}" for name in ("one", "in"))
+        write(table[:1], one)
+        write(table, source)
         alone, job = bare(path, rows), batch(home, one, source)
     sys.stdout.write(
         f"runtime {arguments.rows / alone:,.0f} rows/s, batch {arguments.rows / job:,.0f} rows/s\n"

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/batch_throughput.py
 
-A forest of XGBoost predicts the rows of a Parquet file, or of a CSV file (``--format csv``): by its runtime alone, in runs of as many
-rows as the server's, and by ``penstock batch`` from file to file. It prints rows for each second of
-processor time, of the worker and of the job together, and their ratio. What the
-job takes to start is left out: a job of one row is run before.
+A forest of XGBoost predicts the rows of a Parquet file, or of a CSV file (``--format csv``): by
+its runtime alone, in runs of as many rows as the server's, and by ``penstock batch`` from file to
+file. It prints rows for each second of processor time, of the worker and of the job together, and
+their ratio. What the job takes to start is left out: a job of one row is run before.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from .chunk import Answered, Chunk, Position
 from .input_columns import choose
 from .inputs import open_input
 from .job_directory import JobDirectory, work_name
-from .job_failed import JobFailed
+from .job_failed import JobFailed, NotNow
 from .output_columns import OutputColumns
 from .outputs import check_output, join, open_output
 from .predictor import Predictor, rows_per_request
@@ -145,7 +145,7 @@ class BatchJob:
             with locked(self._directory.path, wait=False):
                 return self._run(progress)
         except BlockingIOError:
-            raise JobFailed(f"another job writes {self._order.output} now") from None
+            raise NotNow(f"another job writes {self._order.output} now") from None
         finally:
             self._port.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.server.errors import Conflict, NotFound, Unavailable
@@ -94,8 +95,9 @@ class BatchQueue:
                 (one for one in self._records.values() if not one.is_open), key=lambda x: x.number
             )
             for one in ended[: max(0, len(ended) - MOST_ENDED)]:
-                self._files.remove(one)
                 del self._records[one.id]
+                with suppress(OSError):  # it is forgotten with the next job after a start
+                    self._files.remove(one)
         return record
 
     def take(self) -> BatchRecord | None:
@@ -163,16 +165,18 @@ class BatchQueue:
             name: Id of the job.
             error: Why it broke off; empty if it is done.
             again: Whether to try it again later.
-            before: Called with the record of a job that is done or failed, before that is kept. If
-                the server is killed in between, it is called again after the next start.
+            before: Called with the record of a job that has ended, before that is kept and another
+                may write its output. If the server is killed in between, it is called again after
+                the next start.
 
         Returns:
             The record as it is now; of a job that was cancelled meanwhile that of the cancelled.
         """
         with self._lock:
             record, now = self._records[name], self._clock()
-            self._running.discard(name)
             if record.state is not State.RUNNING:
+                before(record)
+                self._running.discard(name)
                 return record
             error = " ".join(error.split())[:_MOST_ERROR]
             pause = pause_after(record.attempts + 1) if error and again else None
@@ -189,6 +193,7 @@ class BatchQueue:
             except Unavailable as trouble:  # on disk it runs, and is looked at again after a start
                 LOG.error("%s", trouble.message)  # noqa: TRY400  one line says it
                 self._records[name] = record
+            self._running.discard(name)
             return record
 
     def check_cancel(self, name: str) -> BatchRecord:

@@ -13,6 +13,7 @@ from penstock.server.errors import Unavailable
 
 from . import places
 from .process import End, run_process
+from .state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ class BatchRunner:
                         pause = _TROUBLE_SECONDS
                         break
                     if record is None:
-                        due = self._queue.due()
+                        due = await asyncio.to_thread(self._queue.due)
                         pause = None if due is None else max(0.0, due - self._clock())
                         break
                     running.add(
@@ -123,14 +124,18 @@ class BatchRunner:
         if self._stopping:
             self._queue.let_go(record)  # on disk it runs: it goes on after the next start
             return
-        if not self._queue.find(record.id).is_open:
-            self._remove_work(record)
-        record = self._queue.end(record.id, end.error, again=end.again, before=self._on_end)
+        record = self._queue.end(record.id, end.error, again=end.again, before=self._leave)
         LOG.info(
             "batch %s: %s, %d rows, %d not answered%s",
             record.id, record.state, record.rows, record.failed,
             f": {record.error}" if record.error else "",
         )  # fmt: skip
+
+    def _leave(self, record: BatchRecord) -> None:
+        if record.state is State.CANCELLED:
+            self._remove_work(record)
+        else:
+            self._on_end(record)
 
     def _ended(self, record: BatchRecord) -> End:
         def started(child: ChildProcess) -> None:

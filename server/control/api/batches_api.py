@@ -146,7 +146,8 @@ class BatchesApi:
             listed = ", ".join(State)
             raise InvalidRequest(f"state is {state[: wire.MAX_SHOWN]!r}, expected one of {listed}")
         limit = wire.limit_of(request, _SHOWN, _MOST_SHOWN)
-        found = [one for one in self._queue.records if state in {None, one.state}]
+        records = await asyncio.to_thread(self._recorded)
+        found = [one for one in records if state in {None, one.state}]
         more = len(found) > limit
         return wire.answer({"batches": [shown(one) for one in found[:limit]], "more": more})
 
@@ -173,6 +174,10 @@ class BatchesApi:
         root = self._runs()[1]
         if record.state is not State.DONE:
             raise Conflict(f"the batch is {record.state}; it has an output when it is done")
+        for one in await asyncio.to_thread(self._recorded):
+            later = one.number > record.number and one.state is State.DONE
+            if later and one.output == record.output:
+                raise Conflict(f"batch {one.id} has written another output in its place")
         held = ExitStack()
         try:
             path = await asyncio.to_thread(held.enter_context, places.source(root, record.output))
@@ -198,6 +203,10 @@ class BatchesApi:
             self._note(f"batch.{record.state}", record, "batches", record.error)
         except Unavailable as error:
             LOG.error("the end of batch %s is not on record: %s", record.id, error.message)  # noqa: TRY400  one line says it
+
+    def _recorded(self) -> list[BatchRecord]:
+        """All jobs, newest first; waits for a record that is being written."""
+        return self._queue.records
 
     def _runs(self) -> tuple[BatchRunner, Path]:
         if self._runner is None or self._root is None:

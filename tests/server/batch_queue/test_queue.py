@@ -79,7 +79,13 @@ def test_a_job_that_is_cancelled_keeps_its_output_until_its_process_is_gone(benc
     assert not bench.queue.progress(record.id, rows=5)
     with pytest.raises(Conflict, match="already"):
         bench.add(1)
-    assert bench.queue.end(record.id, "killed", again=True).state is State.CANCELLED
+    left = []
+
+    def leave(one):
+        left.append(one.state)
+
+    ended = bench.queue.end(record.id, "killed", again=True, before=leave)
+    assert [ended.state, *left] == [State.CANCELLED] * 2
     bench.queue.add(record.changed(id="f" * 16, state=State.QUEUED))
     with pytest.raises(Conflict, match="has ended: cancelled"):
         bench.queue.cancel(record.id)

@@ -225,9 +225,13 @@ def test_rows_fail_singly_and_what_is_done_is_shown_and_handed_out(server, run, 
     assert (status, "has ended: done" in told) == (1, True)
     status, _, told = run(where, "batches", "start", "sum", "few.csv", "-o", "few-out.csv")
     assert (status, "say replace" in told) == (1, True)
+    again = server.start("few-out.csv", "few.csv", replace=True)
+    assert server.until(again, "done", "failed")["state"] == "done"
+    status, said = server.ask("GET", f"/{batch}/output")
+    assert (status, again in json.loads(said)["error"]) == (409, True)
     metrics = where.metrics()
     assert metrics['penstock_batch_jobs{state="done"}'] >= 1
-    assert metrics['penstock_batch_job_rows_total{model="sum",result="failed"}'] == 1
+    assert metrics['penstock_batch_job_rows_total{model="sum",result="failed"}'] == 2
 
 
 def test_a_job_that_cannot_be_done_fails_at_once_in_one_line(server):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from .alert import MOMENTS
 from .alert_store import COLUMNS, alert_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .alert import Alert
@@ -108,9 +109,9 @@ def read_alerts(path: Path, limit: int, *, model: str = "", only_open: bool = Fa
         SELECT one.id, {_OPEN}, {COLUMNS} FROM alerts AS one
         WHERE (? = '' OR model = ?) AND (NOT ? OR {_OPEN}) ORDER BY id DESC LIMIT ?"""  # noqa: S608
     sent = f"SELECT {', '.join(Delivery.__slots__)} FROM deliveries WHERE alert = ?"  # noqa: S608
-    if not path.exists():
-        return []
-    with closing(_connect(path)) as store:
+    with _opened(path) as store:
+        if store is None:
+            return []
         rows = store.execute(query, (model, model, only_open, limit)).fetchall()
         return [
             Told(
@@ -128,13 +129,13 @@ def read_counts(path: Path) -> Counts:
     Raises:
         sqlite3.Error: The file cannot be read.
     """
-    if not path.exists():
-        return Counts({}, {})
     episodes = f"""
         SELECT kind, model, severity, count(*) FROM alerts AS one
         WHERE {_OPEN} GROUP BY kind, model, severity"""  # noqa: S608 - of constants
     sent = "SELECT sink, status, count(*) FROM deliveries GROUP BY sink, status"
-    with closing(_connect(path)) as store:
+    with _opened(path) as store:
+        if store is None:
+            return Counts({}, {})
         return Counts(
             {(kind, model, severity): n for kind, model, severity, n in store.execute(episodes)},
             {(sink, status): n for sink, status, n in store.execute(sent)},
@@ -150,11 +151,22 @@ def waiting_since(path: Path) -> dict[str, float]:
     query = """
         SELECT sink, min(time) FROM deliveries JOIN alerts ON alerts.id = alert
         WHERE status = 'pending' AND attempts > 1 GROUP BY sink"""
-    if not path.exists():
-        return {}
-    with closing(_connect(path)) as store:
+    with _opened(path) as store:
+        if store is None:
+            return {}
         return dict(store.execute(query))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """A connection that reads; ``None`` if no alert was ever put in.
+
+    The file is there a moment before its tables, which come together with the number of its format.
+    """
+    if not path.exists():
+        yield None
+        return
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as store:
+        made = store.execute("PRAGMA user_version").fetchone()[0]
+        yield store if made else None

@@ -14,6 +14,7 @@ import pytest
 
 from penstock.monitoring.alerts import alert_store as module
 from penstock.monitoring.alerts.alert_store import AlertStore
+from penstock.monitoring.alerts.reading import read_alerts, read_counts, waiting_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,15 @@ def test_the_first_alert_waits_for_whoever_makes_the_file_now(
         assert alert_store.put(an_alert())
         leaves.join()
     assert alert_store.open_episodes() == [an_alert()]
+
+
+def test_a_file_without_its_tables_yet_holds_no_alerts(tmp_path: Path) -> None:
+    path = tmp_path / "monitor" / "alerts.db"
+    path.parent.mkdir()
+    sqlite3.connect(path).execute("PRAGMA journal_mode = WAL").connection.close()
+    assert read_alerts(path, 10) == []
+    assert read_counts(path).open == {}
+    assert waiting_since(path) == {}
 
 
 def test_an_episode_closes_once(alert_store: AlertStore, an_alert: Callable[..., Alert]) -> None:

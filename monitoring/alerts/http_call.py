@@ -1,22 +1,12 @@
-"""One attempt to tell one sink over HTTP.
-
-The standard library's client is enough: alerts are rare, so there is no connection to keep, and it
-honours the usual proxy variables. Redirects are not followed: a signed request goes where the
-configuration says, nowhere else.
-"""
+"""One attempt to tell one sink over HTTP."""
 
 from __future__ import annotations
 
-import ssl
-import urllib.error
-import urllib.request
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import orjson
 
-from penstock.monitoring.distribution import server_version
+from penstock.monitoring.http_exchange import Exchange, NoAnswer, one_line
 
 from .reply import Reply
 from .signature import key_of, signed_headers
@@ -25,18 +15,19 @@ from .template import identity, request
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from penstock.monitoring.http_exchange import Answer
+
     from .alert import Alert
     from .alerts_file import AlertSettings
     from .sink import Sink
-    from .template import Request
-
-_MAX_REPLY_BYTES: Final = 64 * 1024
-_MAX_DETAIL: Final = 200
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Leave the answer as it is; 3xx then counts as an error."""
+class _Refused(Exception):
+    """A request before that of the alert was refused, with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.line())
+        self.answer = answer
 
 
 def tell(alert: Alert, sink: Sink, settings: AlertSettings, now: float) -> Reply:
@@ -57,72 +48,47 @@ def tell(alert: Alert, sink: Sink, settings: AlertSettings, now: float) -> Reply
         headers = dict(made.headers)
         if secret and sink.template != "pagerduty":
             headers |= signed_headers(key_of(secret), identity(alert), int(now), made.body)
-        token = _token(sink, url)
+        token = _token(sink, url, now)
         if token:
             headers["authorization"] = f"Bearer {token}"
-        return _send(made, headers, sink)
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(
-                error.code, f"{error.code} {_line(_read(error))}".strip(), _wait(error.headers, now)
-            )
-    except (OSError, HTTPException, ValueError) as error:
-        return Reply(0, _line(f"{type(error).__name__}: {error}"))
+        answer = _exchange(sink).send("POST", made.url, made.body, headers, now)
+    except _Refused as refused:
+        return _refusal(refused.answer)
+    except NoAnswer as error:
+        return Reply(0, str(error))
+    except (OSError, ValueError) as error:
+        return Reply(0, one_line(f"{type(error).__name__}: {error}"))
+    if answer.done:
+        return Reply(answer.status, answer.line(), done=True)
+    if answer.status in made.done:
+        return Reply(answer.status, f"{answer.status}, had it already", done=True)
+    return _refusal(answer)
 
 
-def _send(made: Request, headers: dict[str, str], sink: Sink) -> Reply:
-    headers = headers | {"user-agent": f"penstock/{server_version()}"}
-    call = urllib.request.Request(made.url, made.body, headers, method="POST")  # noqa: S310 - checked
-    try:
-        with _opener(sink).open(call, timeout=sink.timeout_seconds) as reply:
-            return Reply(reply.status, f"{reply.status} {_line(_read(reply))}".strip(), done=True)
-    except urllib.error.HTTPError as error:
-        if error.code not in made.done:
-            raise
-        with error:
-            return Reply(error.code, f"{error.code}, had it already", done=True)
+def _refusal(answer: Answer) -> Reply:
+    return Reply(answer.status, answer.line(), answer.retry_after)
 
 
-def _opener(sink: Sink) -> urllib.request.OpenerDirector:
-    trusted = ssl.create_default_context(cafile=sink.ca_file)
-    return urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=trusted))
+def _exchange(sink: Sink) -> Exchange:
+    return Exchange(sink.timeout_seconds, sink.ca_file)
 
 
-def _token(sink: Sink, url: str) -> str:
+def _token(sink: Sink, url: str, now: float) -> str:
     """A bearer token: from its file, or asked of Airflow with a user's password."""
     if sink.login_file is None:
         return _content(sink.token_file).strip()
     user, _, password = _content(sink.login_file).strip().partition(":")
     body = orjson.dumps({"username": user, "password": password})
-    call = urllib.request.Request(  # noqa: S310 - checked when the file was read
-        f"{url.rstrip('/')}/auth/token", body, {"content-type": "application/json"}, method="POST"
-    )
-    with _opener(sink).open(call, timeout=sink.timeout_seconds) as reply:
-        answer = orjson.loads(reply.read(_MAX_REPLY_BYTES))
-    if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+    headers = {"content-type": "application/json"}
+    asked = f"{url.rstrip('/')}/auth/token"
+    answer = _exchange(sink).send("POST", asked, body, headers, now)
+    if not answer.done:
+        raise _Refused(answer)
+    found = orjson.loads(answer.content)
+    if not isinstance(found, dict) or not isinstance(found.get("access_token"), str):
         raise ValueError("/auth/token answered without an access_token")  # noqa: TRY004
-    return str(answer["access_token"])
+    return str(found["access_token"])
 
 
 def _content(path: Path | None) -> str:
     return "" if path is None else path.read_text()
-
-
-def _read(reply: Any) -> str:
-    content: bytes = reply.read(_MAX_DETAIL)
-    return content.decode("utf-8", "replace")
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:_MAX_DETAIL]
-
-
-def _wait(headers: Any, now: float) -> float:
-    """Seconds from ``Retry-After``, which holds seconds or a date."""
-    text = headers.get("retry-after", "") if headers is not None else ""
-    try:
-        return max(
-            0.0, float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - now
-        )
-    except (ValueError, OverflowError):
-        return 0.0

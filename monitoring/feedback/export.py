@@ -57,6 +57,10 @@ class ExportFailed(Exception):
     """The export failed; the message has the reason."""
 
 
+class NoLabels(ExportFailed):
+    """There is nothing to export."""
+
+
 class LabelledExport:
     """The labelled predictions of one model.
 
@@ -69,14 +73,14 @@ class LabelledExport:
         notes: Parts that could not be read, once the rows were written.
 
     Raises:
-        ExportFailed: There are no labelled predictions.
+        NoLabels: There are no labelled predictions.
         sqlite3.Error: A file cannot be read.
     """
 
     def __init__(self, state: Path, model: str, since: float) -> None:
         connection = open_to_read(state / FEEDBACK_FILE)
         if connection is None:
-            raise ExportFailed(f"no labels were ever received in {state}")
+            raise NoLabels(f"no labels were ever received in {state}")
         with closing(connection):
             connection.row_factory = None
             truth = "coalesce(truth, label)" if has_column(connection, "truth") else "label"
@@ -84,7 +88,7 @@ class LabelledExport:
             if not gives_texts(connection, model):
                 rows = [(*row[:_LABEL], _number(row[_LABEL]), *row[_LABEL + 1 :]) for row in rows]
         if not rows:
-            raise ExportFailed(f"there are no labels of {model!r} in this time")
+            raise NoLabels(f"there are no labels of {model!r} in this time")
         self.notes: list[str] = []
         self._truth = {(row[0], row[1]): row for row in rows}
         self._model = model

@@ -84,6 +84,11 @@ def status_view(found: dict[str, Any]) -> "RenderableType":
 
         parts.append(rollouts_view(running))
     parts += [
+        f"{plain(model['name'])}: retraining {plain(run['id'])} is {run['phase']}"
+        for model in found["models"]
+        if (run := (model.get("retraining") or {}).get("last"))
+    ]
+    parts += [
         _problem(f"{model['name']} version {one['version']} {one['state']}", why)
         for model in found["models"]
         for one in model["versions"]

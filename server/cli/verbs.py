@@ -65,6 +65,7 @@ VERBS: Final[Mapping[str, str]] = {
     "alerts unmute": "mutes:run_unmute",
     "alerts mutes": "mutes:run_mutes",
     "export": "export:run_export",
+    "retrain": "retrain:run_retrain",
 }
 #: Groups, and what is said of them.
 GROUPS: Final[Mapping[str, str]] = {
@@ -107,6 +108,7 @@ MEMBERS: Final[Mapping[str, tuple[str, ...]]] = {
         "query",
         "predictions",
         "export",
+        "retrain",
         "erase",
     ),
 }

@@ -22,13 +22,13 @@ from penstock.server.files.size import NonZeroSize, Size  # msgspec reads the an
 from .batch_options import BatchOptions
 from .cpus import available_cpus
 from .environment import MOUNTED_MODEL, mounted_model, read_environment
-from .follow_options import FollowOptions
 from .hosts import AllowedHosts
 from .option import option, options_of
 from .prefix import is_prefix
 from .protocol_options import ProtocolOptions
 from .size_limits import LOAD_TIMEOUT_SECONDS, Timeout, check_workers
 from .store_options import StoreOptions, located, name_of, state_home
+from .table_options import TableOptions
 from .tracing_options import TracingOptions
 from .trust_options import TrustOptions
 
@@ -50,7 +50,9 @@ class _HeaderSize(Size, least=1024, most=_MIB):
 
 
 @dataclass(frozen=True)
-class ServerConfig(BatchOptions, StoreOptions, TracingOptions, TrustOptions, ProtocolOptions):
+class ServerConfig(
+    BatchOptions, StoreOptions, TracingOptions, TrustOptions, ProtocolOptions, TableOptions
+):
     """Everything an operator may set. Times are seconds, sizes bytes."""
 
     registry: Path = option(Path(), "The model repository: REGISTRY/<model>/<version>/model.onnx.")
@@ -183,7 +185,6 @@ class ServerConfig(BatchOptions, StoreOptions, TracingOptions, TrustOptions, Pro
     feedback_max_days: Annotated[float, msgspec.Meta(ge=0.01)] = option(
         90.0, "How long a prediction waits for its label, and a label is kept."
     )
-    follow: FollowOptions = FollowOptions()  # tables of penstock.toml alone
 
     def execution_threads(self) -> int:
         """Execution threads of one worker: as set, else its share of the CPUs, at least 1."""
@@ -195,8 +196,7 @@ class ServerConfig(BatchOptions, StoreOptions, TracingOptions, TrustOptions, Pro
 
     def to_json(self) -> str:
         """For the processes that the supervisor starts."""
-        follow = msgspec.to_builtins(self.follow, enc_hook=str)
-        return json.dumps(asdict(self) | {"follow": follow}, default=str)
+        return json.dumps(asdict(self) | self.tables(), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> ServerConfig:
@@ -261,7 +261,7 @@ def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from error
         values |= {name: getattr(said, name) for name in content}
-    (config := ServerConfig(**values)).follow.check(config.store)
+    (config := ServerConfig(**values)).check_tables(config.store)
     if config.ssl_keyfile is not None and config.ssl_certfile is None:
         raise ConfigError("ssl_keyfile is set without ssl_certfile, expected both or the latter")
     if not is_prefix(config.root_path):

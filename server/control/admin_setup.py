@@ -61,8 +61,10 @@ from penstock.server.worker.feedback_client import FeedbackClient
 
 from .batch_setup import Batches
 from .follow_setup import Following
+from .retrain_setup import Retraining
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from prometheus_client.registry import Collector
@@ -122,9 +124,14 @@ def admin_app(
     operations = Operations(deploy, rollouts.controller, check)
     following = Following(config, coordinator, operations)
     batches = Batches(config, coordinator, address["predict_url"])
+    retraining = Retraining(config, coordinator)
     access = Access(tokens, open_reads=reads_are_open(config))
     monitor = config.state_dir / "monitor"
-    exposition.collectors += [*_collectors(monitor, config, coordinator), batches.metrics]
+    exposition.collectors += [
+        *_collectors(monitor, config, coordinator),
+        batches.metrics,
+        retraining.metrics,
+    ]
     sessions = Sessions()
     drift = DriftApi(coordinator, monitor)
     more = {
@@ -138,6 +145,7 @@ def admin_app(
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
         **following.handlers(),
         **batches.handlers(),
+        **retraining.handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
     }
     about = _about(config, address)
@@ -146,14 +154,20 @@ def admin_app(
     entrance = Entrance(app.endpoints, tokens, sessions, app.border.prefix)
     app.console = Console(entrance, live, _console_parts(drift))
     app.status.progress = rollouts.controller.progress
+    app.status.problems = [partial(damaged_files, monitor), _config_problems(config, tokens, told)]
+    for part in (following, batches, retraining):
+        part.attach(app)
+    _complete_status(app, config, context)
+    return app
+
+
+def _complete_status(app: AdminApp, config: ServerConfig, context: ProcessContext) -> None:
+    """Give the status what other processes and this one tell of themselves."""
+    directory = context.directory
     app.status.histories = partial(read_history, directory.histories)
-    app.status.damaged = lambda: [*damaged_files(monitor), *_config_problems(config, tokens, told)]
-    following.attach(app)
-    batches.attach(app)
     app.status.sample_rate = config.sample_rate
     app.status.monitored = MonitorClient(directory.monitor_socket).ask
     app.status.incidents = context.incidents.report
-    return app
 
 
 def _about(config: ServerConfig, address: dict[str, str]) -> dict[str, Any]:
@@ -227,12 +241,16 @@ def _tokens_and_alerts(config: ServerConfig, directory: RunDirectory) -> tuple[T
 
 def _config_problems(
     config: ServerConfig, tokens: Tokens, told: AlertsFile
-) -> list[dict[str, str]]:
-    """Problems of configuration files that are not in force as they are."""
-    tokens.refresh()
-    told.current()
-    found = (config.tokens_file, tokens.problem), (config.alerts_file, told.problem)
-    return [{"path": str(path), "reason": problem} for path, problem in found if problem]
+) -> Callable[[], list[dict[str, str]]]:
+    """Gives the problems of configuration files that are not in force as they are."""
+
+    def problems() -> list[dict[str, str]]:
+        tokens.refresh()
+        told.current()
+        found = (config.tokens_file, tokens.problem), (config.alerts_file, told.problem)
+        return [{"path": str(path), "reason": problem} for path, problem in found if problem]
+
+    return problems
 
 
 def _follow_log(store: StateStore, audit_history: AuditHistory, rollouts: Rollouts) -> None:

@@ -74,8 +74,7 @@ class Following:
 
     def attach(self, app: AdminApp) -> None:
         """Have the app run this, and tell of its problems."""
-        others = app.status.damaged
-        app.status.damaged = lambda: [*others(), *self.problems()]
+        app.status.problems.append(self.problems)
         app.works["following aliases"] = self.run
 
     def handlers(self) -> dict[Any, Any]:

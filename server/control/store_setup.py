@@ -122,7 +122,7 @@ def registry_works(
     if followed is None:
         return {name: coordinator.run}
     followed.attach(coordinator)
-    app.status.store_problems = followed.follower.problems
+    app.status.problems.append(followed.follower.problems)
     return {
         "following the store": followed.follow,
         name: partial(followed.run_when_known, coordinator),

@@ -24,9 +24,17 @@ _OWN: Final = "PENSTOCK_"
 
 def model_environment(threads: int) -> dict[str, str]:
     """That of this process without what is the server's own, for so many threads in a run."""
+    return {
+        **foreign_environment(),
+        **dict.fromkeys(_THREADS, str(threads)),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def foreign_environment() -> dict[str, str]:
+    """That of this process without what is the server's own."""
     # A child inherits the environment of its parent as a whole, and cannot be given less otherwise.
-    shared = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-    return {**shared, **dict.fromkeys(_THREADS, str(threads)), "PYTHONUNBUFFERED": "1"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
 
 
 def marked_environment(environ: Mapping[str, str] | None, mark: str) -> dict[str, str]:

@@ -42,8 +42,8 @@ class StatusAnswer:
     Attributes:
         progress: Gives the state of the last rollout of a model.
         histories: Gives the deaths of each process.
-        damaged: Files that were damaged and set aside, as problems.
-        store_problems: Gives the problems of the object store of the registry.
+        problems: Each gives what is wrong with a part of the server.
+        of_models: Each gives something about a model, by its key in the model's status.
         incidents: Errors in control that no caller was told of.
         monitored: Asks the monitor for drift and labels.
         sample_rate: Share of requests that are sampled.
@@ -66,8 +66,8 @@ class StatusAnswer:
         self._clock = clock
         self.progress: Callable[[str], Progress | None] = lambda _: None
         self.histories: Callable[[], tuple[ProcessHistory, ...]] = tuple
-        self.damaged: Callable[[], list[dict[str, str]]] = list
-        self.store_problems: Callable[[], list[dict[str, str]]] = list
+        self.problems: list[Callable[[], list[dict[str, str]]]] = []
+        self.of_models: dict[str, Callable[[str], Any]] = {}
         self.incidents: Callable[[], list[dict[str, Any]]] = list
         self.monitored: Callable[[], Awaitable[Monitored]] = _nobody_asked
         self.sample_rate = 1.0
@@ -83,6 +83,7 @@ class StatusAnswer:
         for model in content["models"]:
             progress = self.progress(model["name"])
             model["rollout"] = None if progress is None else summary(progress)
+            model |= {key: of(model["name"]) for key, of in self.of_models.items()}
         add_monitored(content["models"], monitored, self._watched, self.sample_rate, now)
         content["monitor"] = {
             "answers": sampled and not monitored.problem,
@@ -95,7 +96,7 @@ class StatusAnswer:
             for history in histories
             if (trouble := history.trouble(now))
         ]
-        content["problems"] += [*self.store_problems(), *self.damaged()]
+        content["problems"] += [one for problems in self.problems for one in problems()]
         workers = self._coordinator.fleet.workers.values()
         content["problems"] += process_problems(workers, self.incidents(), now)
         return {**self._about, **content}

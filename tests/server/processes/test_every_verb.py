@@ -102,6 +102,7 @@ def _before_the_rollouts(line, server, tmp_path):
     assert line(f"load {MODEL} 3")["version"] == 3
     assert line(f"history {MODEL}")["records"]
     assert line(f"diff {MODEL} 1 3", status=1)["changes"]
+    assert line("retrain status") == {"models": []}
     assert line("ui --no-open")["link"].startswith(server.admin_url)
 
 

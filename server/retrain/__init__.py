@@ -1,0 +1,1 @@
+"""Retraining: what starts it, and how its run stands."""

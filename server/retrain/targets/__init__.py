@@ -1,0 +1,1 @@
+"""The tools that run a training: one file for each."""

@@ -27,7 +27,7 @@ test: check ## check, then all tests but those of test-integrations (ARGS=-x goe
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 	  $(STATISTICS:%=--ignore=%) $(ARGS)
 
-test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.mlflow $(VENV)/.openvino-provider ## Long simulations, and what needs a browser, strace and other shells (apt-get installs them as root)
+test-integrations: $(VENV)/.installed-integrations $(VENV)/.tools $(VENV)/.clients $(VENV)/.mlflow $(VENV)/.prefect $(VENV)/.dagster $(VENV)/.openvino-provider ## Long simulations, and what needs a browser, strace and other shells (apt-get installs them as root)
 	$(BIN)/python -m pytest $(STATISTICS) tests/integrations $(ARGS)
 
 check: $(VENV)/.installed-test ## Lint, format and types
@@ -100,6 +100,13 @@ $(VENV)/.mlflow: $(VENV)/.installed-integrations $(MLFLOW)
 	@echo "Installing a server of MLflow ..."
 	$(PYTHON) -m venv $(VENV)/mlflow
 	$(VENV)/mlflow/bin/python -m pip install --quiet --requirement $(MLFLOW)
+	@touch $@
+
+# Tools that run trainings, each with packages of its own.
+$(VENV)/.prefect $(VENV)/.dagster: $(VENV)/.%: tests/integrations/pipelines/%.txt
+	@echo "Installing $* ..."
+	$(PYTHON) -m venv $(VENV)/$*
+	$(VENV)/$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
 # Another build of onnxruntime, in an environment that has all else from that of the tests.

@@ -8,6 +8,8 @@ reads it once.
 
 The package ``openvino_telemetry`` looks up a host of its maker and writes into the user's home when
 ``openvino`` is imported. OpenVINO does without the package where it is not installed.
+
+MLflow's client reports how it is used, unless the variable of its documentation says otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any, Final
 
 _VARIABLE: Final = "ORT_DISABLE_TELEMETRY"
 _OFF: Final = "1"
+_MLFLOW_VARIABLE: Final = "MLFLOW_DISABLE_TELEMETRY"
 _REPORTER: Final = "openvino_telemetry"
 
 _logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ def switch_off() -> None:
     too.
     """
     os.environ[_VARIABLE] = _OFF
+    os.environ[_MLFLOW_VARIABLE] = "true"
     modules: dict[str, Any] = sys.modules
     modules.setdefault(_REPORTER, None)  # an import fails as if it were not installed
 

@@ -18,8 +18,9 @@ from .convert import converted
 from .exits import Exit
 from .output import show_json
 from .progress import byte_bar
+from .push_mlflow import MlflowSource, mlflow_source, push_mlflow
 from .push_note import aliases_of, traffic_note
-from .push_place import PushPlace, open_place
+from .push_place import PushPlace, open_push_place
 from .registry_config import server_config
 from .user import user
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _RUN: Final = "Where it comes from"
 _CONVERT: Final = "Conversion"
+_MLFLOW: Final = "MLflow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,15 @@ class PushOptions:
             rich_help_panel=_CONVERT,
         ),
     ] = False
+    tracking_uri: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            envvar="MLFLOW_TRACKING_URI",
+            help="Tracking server of a models:/ address.",
+            rich_help_panel=_MLFLOW,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +131,19 @@ def run_push(
     registry: Annotated[
         str, typer.Argument(metavar="REGISTRY", help="A directory, or the URL of an object store.")
     ],
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="Name of the model.", autocompletion=complete_model),
-    ],
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", help="A model file, a directory with one, or a pipeline.toml."
-        ),
-    ],
     options: PushOptions,
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="Name of the model.", autocompletion=complete_model),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A model file, a directory with one, a pipeline.toml, or a version of MLflow: "
+            "models:/NAME@ALIAS or models:/NAME/VERSION.",
+        ),
+    ] = None,
     *,
     as_json: Json = False,
     now: Callable[[tzinfo], datetime] = datetime.now,
@@ -142,19 +155,37 @@ def run_push(
     from penstock.runtimes.contract import ModelLoadError
     from penstock.server.errors import ApiError
 
+    found = mlflow_source(registry, model, source, options.tracking_uri)
     details = _details(options, now(UTC).isoformat(timespec="seconds"))
     try:
-        with open_place(registry, model) as place:
-            published = _push(_Target(place, model, options), source, details, json=as_json)
-            published = place.finish(published, details.version)
+        with open_push_place(found.registry, found.model) as place:
+            target = _Target(place, found.model, options)
+            send = partial(_push, target, json=as_json)
+            if isinstance(found, MlflowSource):
+                published = push_mlflow(
+                    found, place.publishing, send, details, loaded=not options.no_load
+                )
+            else:
+                published = send(Path(found.file), details)
+            published = _finish(published, place, details.version)
             _show(published, place, options, as_json=as_json)
     except (ApiError, ModelLoadError, OSError) as error:
         raise CommandFailed(error) from None
     return 0
 
 
+def _finish(published: "Published", place: PushPlace, wanted: int | None) -> "Published":
+    if not place.store:
+        return place.publishing.finish(published, wanted, lambda _: None)
+    with byte_bar("uploading", published.manifest.total_bytes) as progress:
+        return place.publishing.finish(published, wanted, progress)
+
+
 def _show(published: "Published", place: PushPlace, options: PushOptions, *, as_json: bool) -> None:
+    from penstock.server.registry.publish_source import EXAMPLES_FILE
+
     manifest = published.manifest
+    golden = any(one.path == EXAMPLES_FILE for one in manifest.files)
     traffic = traffic_note(place.registry, manifest.model, manifest.version, place.store)
     if as_json:
         show_json(
@@ -164,7 +195,8 @@ def _show(published: "Published", place: PushPlace, options: PushOptions, *, as_
                 "digest": manifest.digest,
                 "path": place.path_of(published),
                 "same_as": published.same_as,
-                "golden": options.examples is not None and not options.no_load,
+                "new": published.new,
+                "golden": golden and not options.no_load,
                 "traffic": traffic,
             }
         )
@@ -174,7 +206,10 @@ def _show(published: "Published", place: PushPlace, options: PushOptions, *, as_
     print(f"  path    {place.path_of(published)}")
     if published.same_as is not None:
         print(f"  note    same files as version {published.same_as}")
-    if options.examples is not None:
+    if not published.new:
+        print("  note    it was published before; nothing has changed")
+        return
+    if golden:
         print(f"  golden  {'not run (--no-load)' if options.no_load else 'answered as stored'}")
     print(f"  traffic {traffic}")
 
@@ -230,13 +265,8 @@ def _push(target: _Target, path: Path, details: "Details", *, json: bool) -> "Pu
         with converted(path, options.parity, allow_pickle=trusted, to_stderr=json) as made:
             return _publish(target, find_source(made), details)
     if is_pipeline(path):
-        if target.place.store:
-            raise CommandFailed(
-                "a pipeline is published to a directory: steps in an object store cannot "
-                "be checked yet",
-                Exit.USAGE,
-            )
-        source = find_pipeline_source(path, registry, partial(aliases_of, registry))
+        aliases = partial(aliases_of, registry, target.place.store)
+        source = find_pipeline_source(path, registry, aliases, target.place.publishing.bring)
         return _publish(target, source, details)
     return _publish(target, find_source(path), details)
 

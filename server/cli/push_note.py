@@ -40,9 +40,15 @@ def traffic_note(registry: Path, model: str, version: int, store: str = "") -> s
     return _note(model, version, config, server, _state_of(registry, model, server), others)
 
 
-def aliases_of(registry: Path, model: str) -> dict[str, int]:
-    """The aliases of a model, as the state of the server of this registry has them."""
-    return dict(_state_of(registry, model, _server_of(registry)).aliases)
+def aliases_of(registry: Path, store: str, model: str) -> dict[str, int]:
+    """The aliases of a model, as the state of the server of this registry has them.
+
+    Args:
+        registry: As in `traffic_note`.
+        store: As there.
+        model: Name of the model.
+    """
+    return dict(_state_of(registry, model, _server_of(registry, store)).aliases)
 
 
 def _note(

@@ -19,6 +19,8 @@ import msgspec
 
 from penstock.server.files.config_error import ConfigError
 
+from .store_url import parse_store_url
+
 _MOST: Final = 100
 _NAME: Final = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z"
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=512, description="a text")]
@@ -77,13 +79,16 @@ class FollowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether no two are served under one name, and no address has credentials.
 
         Args:
-            store: URL of the registry, if it is in a store, which nothing can be published in yet.
+            store: URL of the registry, if it is in a store.
 
         Raises:
-            ConfigError: Two are, or one has; or the registry is in a store.
+            ConfigError: Two are, or one has; or nothing can be published in the registry.
         """
-        if store and self.aliases:
-            raise ConfigError("follow.mlflow needs a registry in a directory, not one in a store")
+        if store and self.aliases and parse_store_url(store).read_only:
+            raise ConfigError(
+                f"follow.mlflow publishes versions, and {store} is read-only; expected a "
+                "directory, or the bucket that is behind it"
+            )
         names: set[str] = set()
         for one in self.aliases:
             if one.name in names:

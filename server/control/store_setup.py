@@ -63,6 +63,7 @@ class FollowedStore:
         """Make the coordinator look when something is new."""
         loop = asyncio.get_running_loop()
         self.follower.on_change = coordinator.look_soon
+        coordinator.ask_store = self.follower.poll
 
         def ready() -> None:
             with suppress(RuntimeError):  # the loop has ended

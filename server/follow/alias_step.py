@@ -10,6 +10,8 @@ from penstock.server.config.version_policy import SERVE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from penstock.server.registry.mlflow_version import MlflowVersion
+
 PUBLISH: Final = "publish"
 PROMOTE: Final = "promote"
 RESTORE: Final = "restore"
@@ -20,10 +22,10 @@ class AliasView:
     """An alias, and the model that it is served as.
 
     Attributes:
-        pointed: Version of the other registry that the alias points at; empty if at none.
+        pointed: Version of MLflow that the alias points at; ``None`` if at none.
         moved: Whether the alias was seen to move there, and the version was neither stable nor on
             trial since.
-        published: Version of the other registry -> version here.
+        published: Version of MLflow -> version here.
         stable: What answers requests that name no version; ``None`` if nothing does.
         pinned: Whether somebody has named a stable version.
         tried: The highest version that was ever stable, or the candidate of a rollout.
@@ -32,9 +34,9 @@ class AliasView:
         aborted: The candidate of the last rollout, if that was aborted; ``None`` otherwise.
     """
 
-    pointed: str
+    pointed: MlflowVersion | None
     moved: bool
-    published: Mapping[str, int]
+    published: Mapping[MlflowVersion, int]
     stable: int | None = None
     pinned: bool = False
     tried: int = 0
@@ -45,7 +47,7 @@ class AliasView:
     @property
     def version(self) -> int | None:
         """The version here that the alias points at; ``None`` if it is not here."""
-        return self.published.get(self.pointed)
+        return None if self.pointed is None else self.published.get(self.pointed)
 
     @property
     def reached(self) -> bool:
@@ -59,11 +61,11 @@ class AliasStep:
 
     Attributes:
         action: `PUBLISH` a version, `PROMOTE` one that is here, or `RESTORE` the alias.
-        pointed: Version of the other registry: to publish, to promote, or to point at again.
+        pointed: Version of MLflow: to publish, to promote, or to point at again.
     """
 
     action: str
-    pointed: str
+    pointed: MlflowVersion
 
 
 def alias_step(view: AliasView, *, restore: bool) -> AliasStep | None:
@@ -78,13 +80,13 @@ def alias_step(view: AliasView, *, restore: bool) -> AliasStep | None:
         restore: Whether the alias is set back after an aborted rollout.
     """
     version = view.version
-    if not view.pointed or view.reached:
+    if view.pointed is None or view.reached:
         return None
     if version is None:
         return AliasStep(PUBLISH, view.pointed)
     if version == view.aborted:
-        back = next((one for one, here in view.published.items() if here == view.stable), "")
-        return AliasStep(RESTORE, back) if restore and back else None
+        back = next((one for one, here in view.published.items() if here == view.stable), None)
+        return AliasStep(RESTORE, back) if restore and back is not None else None
     return (
         AliasStep(PROMOTE, view.pointed) if view.moved and not _by_itself(view, version) else None
     )

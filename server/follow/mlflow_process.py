@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.monitoring.files.decoding import ContentError, pack, unpack
 from penstock.server.isolation.child_process import ChildEnded, ChildProcess
 from penstock.server.isolation.environment import model_environment
+from penstock.server.registry.mlflow_version import MlflowVersion
 
 from .mlflow_child import ANSWER, CONFIG, LOOK, POINT, PUBLISH
+from .mlflow_registry import MlflowFailed
 
 if TYPE_CHECKING:
     from penstock.server.config.config import ServerConfig
@@ -23,10 +25,6 @@ _TARGET: Final = "penstock.server.follow.mlflow_child:serve"
 _SHORT_SECONDS: Final = 60.0
 _LONG_SECONDS: Final = 1800.0
 _SEND_SECONDS: Final = 10.0
-
-
-class MlflowFailed(Exception):
-    """MLflow, the network or the model says no; the message says which and why."""
 
 
 class MlflowProcess:
@@ -42,31 +40,34 @@ class MlflowProcess:
         self._executor = ThreadPoolExecutor(1, "penstock-mlflow")
         self._child: ChildProcess | None = None
 
-    async def look(self, alias: MlflowOptions) -> str:
-        """The version that an alias points at; empty if at none.
+    async def look(self, alias: MlflowOptions) -> MlflowVersion | None:
+        """The version that an alias points at; ``None`` if at none.
 
         Raises:
             MlflowFailed: It cannot be known.
         """
         found = await self._ask(LOOK, _place(alias), _SHORT_SECONDS)
-        return str(found["version"])
+        version, created = str(found["version"]), str(found["created"])
+        return MlflowVersion(alias.model, version, created) if version else None
 
-    async def publish(self, alias: MlflowOptions, version: str, now: str) -> dict[str, Any]:
-        """Publish a version here; gives its number here, its digest and its run.
+    async def publish(
+        self, alias: MlflowOptions, version: MlflowVersion, now: str
+    ) -> dict[str, Any]:
+        """Publish a version here; gives its number here, its digest, its run, and if it is new.
 
         Raises:
             MlflowFailed: It cannot be fetched, or must not be served.
         """
-        asked = {**_place(alias), "version": version, "served_as": alias.name, "now": now}
+        asked = {**_place(alias), **_told(version), "served_as": alias.name, "now": now}
         return await self._ask(PUBLISH, asked, _LONG_SECONDS)
 
-    async def point(self, alias: MlflowOptions, version: str) -> None:
+    async def point(self, alias: MlflowOptions, version: MlflowVersion) -> None:
         """Point an alias at a version.
 
         Raises:
             MlflowFailed: It cannot be moved.
         """
-        await self._ask(POINT, {**_place(alias), "version": version}, _SHORT_SECONDS)
+        await self._ask(POINT, {**_place(alias), **_told(version)}, _SHORT_SECONDS)
 
     def close(self) -> None:
         """End the process."""
@@ -96,17 +97,8 @@ class MlflowProcess:
             raise MlflowFailed(str(error)) from None
 
     def _start(self) -> ChildProcess:
-        quiet = {
-            **model_environment(1),
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "true",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-            # The loop that asks tries again by itself.
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        }
         with Path(os.devnull).open("wb") as nothing:
-            child = ChildProcess(_TARGET, environ=quiet, output=nothing.fileno())
+            child = ChildProcess(_TARGET, environ=model_environment(1), output=nothing.fileno())
         self._child = child
         child.send(CONFIG, self._config.to_json().encode(), _SEND_SECONDS)
         return child
@@ -119,3 +111,7 @@ class MlflowProcess:
 
 def _place(alias: MlflowOptions) -> dict[str, Any]:
     return {"uri": alias.uri, "model": alias.model, "alias": alias.alias}
+
+
+def _told(version: MlflowVersion) -> dict[str, Any]:
+    return {"version": version.version, "created": version.created}

@@ -50,6 +50,8 @@ class GateOrder:
         incumbent: The version that serves; ``None`` if none does.
         card: What the manifest says of the version, by key.
         question: From `question_of`.
+        steps: Directories of the versions that run the steps of a pipeline, by model and version;
+            those that are not named are in the registry.
     """
 
     model: str
@@ -59,6 +61,7 @@ class GateOrder:
     incumbent: GatedVersion | None = None
     card: Mapping[str, str] = field(default_factory=dict)
     question: str = ""
+    steps: Mapping[tuple[str, int], Path] = field(default_factory=dict)
 
     def report(
         self, results: Sequence[GateResult], *, data: str = "", at: float, seconds: float

@@ -163,7 +163,7 @@ class _Gates:
             step = LoadOrder(
                 pin.model,
                 str(pin.version),
-                home / str(pin.version),
+                self._order.steps.get((pin.model, pin.version), home / str(pin.version)),
                 _config_of(home),
                 accepted=True,
             )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     #: The aliases of a model.
     Aliases = Callable[[str], Mapping[str, int]]
+    #: See `PublishPlace.bring`.
+    Bring = Callable[[str, int | None], None]
 
 _SUFFIX: Final = ".toml"
 _MAX_BYTES: Final = 64 << 10
@@ -33,7 +35,9 @@ def is_pipeline(path: Path) -> bool:
     return path.suffix == _SUFFIX and path.is_file()
 
 
-def find_pipeline_source(path: Path, registry: Path, aliases: Aliases) -> PublishSource:
+def find_pipeline_source(
+    path: Path, registry: Path, aliases: Aliases, bring: Bring = lambda *_: None
+) -> PublishSource:
     """Read a pipeline file, and pin the version of each step.
 
     A step without a version gets the newest one; a step with an alias gets the version that the
@@ -43,6 +47,7 @@ def find_pipeline_source(path: Path, registry: Path, aliases: Aliases) -> Publis
         path: The file.
         registry: The model repository of the steps.
         aliases: The aliases of a model.
+        bring: Has versions in the registry, if they are elsewhere.
 
     Raises:
         ModelRefused: It is no pipeline, or a version is not there.
@@ -50,7 +55,7 @@ def find_pipeline_source(path: Path, registry: Path, aliases: Aliases) -> Publis
     """
     content = read_bounded(path, _MAX_BYTES)
     file = parse_pipeline(content, str(path))
-    pins = tuple(_pin(step, registry, aliases, str(path)) for step in file.steps)
+    pins = tuple(_pin(step, registry, aliases, bring, str(path)) for step in file.steps)
     lock = encode_lock(pins)
     home = path.resolve(strict=True).parent
     return PublishSource(
@@ -65,10 +70,13 @@ def find_pipeline_source(path: Path, registry: Path, aliases: Aliases) -> Publis
     )
 
 
-def _pin(step: Step, registry: Path, aliases: Aliases, source: str) -> Pin:
+def _pin(step: Step, registry: Path, aliases: Aliases, bring: Bring, source: str) -> Pin:
     place = f"{source}: steps.{step.name}"
+    bring(step.model, None)
     if not MODEL_NAME.fullmatch(step.model) or not (registry / step.model).is_dir():
-        raise ModelRefused(f"{place}.model is {step.model[:200]!r}, expected a model of {registry}")
+        raise ModelRefused(
+            f"{place}.model is {step.model[:200]!r}, expected a model of the registry"
+        )
     home = registry / step.model
     versions = sorted(int(one.name) for one in home.iterdir() if VERSION_NAME.fullmatch(one.name))
     version = _version(step, versions, aliases, place)
@@ -78,6 +86,7 @@ def _pin(step: Step, registry: Path, aliases: Aliases, source: str) -> Pin:
         raise ModelRefused(
             f"{place}: version {version} of model {step.model!r} is not there; there are {known}"
         )
+    bring(step.model, version)
     if (directory / PIPELINE_FILE).exists():
         raise ModelRefused(
             f"{place}: version {version} of model {step.model!r} is a pipeline itself, expected a "

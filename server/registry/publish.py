@@ -28,10 +28,11 @@ from penstock.server.pipelines.pipeline_file import PIPELINE_FILE
 
 from .column_file import read_columns
 from .column_names import Misnamed, with_classes, with_columns
-from .manifest import MANIFEST_FILE, FileEntry, Manifest, ManifestError, Run, encode_manifest
+from .earlier_versions import made_of, same_files
+from .manifest import MANIFEST_FILE, FileEntry, Manifest, Run, encode_manifest
+from .mlflow_version import mlflow_version_of
 from .publish_source import EXAMPLES_FILE
 from .repository import MODEL_NAME, VERSION_NAME
-from .verification import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 STAGING_PREFIX: Final = ".staging-"
 
 _MAX_EXAMPLES_BYTES: Final = 64 << 20
-#: Versions whose files are compared with those of a new one.
-_MAX_COMPARED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +86,13 @@ class Published:
         manifest: Manifest of the version.
         same_as: The newest of the other versions that has the same files; ``None`` if none has, as
             far as their manifests tell.
+        new: Whether it was published now: a version of MLflow is published once.
     """
 
     directory: Path
     manifest: Manifest
     same_as: int | None = None
+    new: bool = True
 
 
 def publish(
@@ -217,17 +218,6 @@ def clean_staging(home: Path) -> None:
                 remove_tree(leftover)
 
 
-def _same_files(home: Path, manifest: Manifest) -> int | None:
-    """The newest of the versions whose manifest has this one's digest."""
-    numbers = sorted(int(one.name) for one in home.iterdir() if VERSION_NAME.fullmatch(one.name))
-    for version in reversed(numbers[-_MAX_COMPARED:]):
-        with suppress(OSError, ManifestError):
-            other = read_manifest(home / str(version))
-            if other is not None and other.digest == manifest.digest:
-                return version
-    return None
-
-
 @contextmanager
 def _staging(registry: Path, home: Path, version: int | None) -> Iterator[Path]:
     """A new hidden directory, locked against `clean_staging`; gone at the end unless renamed.
@@ -273,12 +263,15 @@ def _copy(
 def _take_number(home: Path, staging: Path, manifest: Manifest, wanted: int | None) -> Published:
     """Give the staged version its number and its name."""
     with locked(home):
+        before = made_of(home, mlflow_version_of(manifest.metadata), wanted)
+        if before is not None:
+            return Published(home / str(before.version), before, new=False)
         _check_free(home, wanted)
         version = next_free(home) if wanted is None else wanted
         manifest = replace(manifest, version=version)
         write_synced(staging / MANIFEST_FILE, encode_manifest(manifest), 0o444)
         sync(staging)
-        same_as = _same_files(home, manifest)
+        same_as = same_files(home, manifest.digest)
         target = home / str(version)
         try:
             staging.rename(target)

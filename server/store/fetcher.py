@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from penstock.server.files.durable import remove_tree
-from penstock.server.files.refusal import ModelRefused
 from penstock.server.processes.priority import lower_priority
 from penstock.server.registry.intake_result import Waiting
 
-from .layout import version_path
+from .version_download import download_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -80,6 +79,7 @@ class Fetcher:
         """See `RemoteFiles.obtain`. An error is raised once; the next call fetches again."""
         with self._lock:
             fetch = self._fetches.get(manifest.digest)
+            begun = fetch is None
             if fetch is None:
                 if len(self._fetches) >= _MOST:
                     raise Waiting("waits until other versions were fetched from the store")
@@ -87,10 +87,11 @@ class Fetcher:
             fetch.keys.add(key)
             future = fetch.future
             assert future is not None
-            if future.done() and future.exception() is not None:
+            here = future.done() and not begun  # it tells `on_ready` even when it was that quick
+            if here and future.exception() is not None:
                 del self._fetches[manifest.digest]
                 remove_tree(fetch.directory)
-        if future.done():
+        if here:
             future.result()
             return fetch.directory
         done, total = (f"{count / _MIB:.1f}" for count in (fetch.done_bytes, fetch.total_bytes))
@@ -132,15 +133,4 @@ class Fetcher:
         return fetch
 
     def _fetch(self, key: Key, manifest: Manifest, fetch: _Fetch) -> None:
-        for entry in manifest.files:
-            target = fetch.directory / entry.path
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with target.open("wb") as file:
-                path = version_path(*key, entry.path)
-                sha256 = self._store.download(path, file, entry.size, fetch.note)
-                count = file.tell()
-            if count != entry.size or sha256 != entry.sha256:
-                raise ModelRefused(
-                    f"{entry.path} in {self._store.url} is not the file that was published: "
-                    f"its SHA-256 differs"
-                )
+        download_version(self._store, key, manifest, fetch.directory, fetch.note)

@@ -30,12 +30,15 @@ class IndexEntry:
         manifest: SHA-256 of its ``manifest.json`` in hex; empty for a version that another tool
             has put there.
         digest: Digest of its files, as `penstock.server.registry.manifest` has it; empty likewise.
+        source: The version of MLflow that it was made of, as `MlflowVersion` is written; empty for
+            others.
     """
 
     manifest: Annotated[
         str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z", description="64 hexadecimal digits")
     ] = ""
     digest: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class Index:
         """The versions of a model; none if there is no such model."""
         return self.models.get(model, {})
 
+    def made_of(self, model: str, source: str) -> int | None:
+        """The newest version that was made of a version of MLflow; ``None`` if none was."""
+        found = (version for version, one in self.of(model).items() if source == one.source)
+        return max(found, default=None) if source else None
+
     def with_version(self, model: str, version: int, entry: IndexEntry) -> Index:
         """The index after one publish."""
         versions = {**self.of(model), version: entry}
@@ -68,10 +76,14 @@ class _File(msgspec.Struct):
     models: dict[str, dict[str, IndexEntry]]
 
 
+def _written(entry: IndexEntry) -> dict[str, str]:
+    return {key: one for key, one in asdict(entry).items() if one or key != "source"}
+
+
 def encode_index(index: Index) -> bytes:
     """The object's content: JSON, one version a line."""
     models = {
-        model: {str(version): asdict(entry) for version, entry in sorted(versions.items())}
+        model: {str(version): _written(entry) for version, entry in sorted(versions.items())}
         for model, versions in sorted(index.models.items())
     }
     content = {"format": _FORMAT, "generation": index.generation, "models": models}

@@ -12,6 +12,8 @@ Proof that no reader meets half a version: a reader takes the versions that the 
 index names a version after all its files are whole, each with the SHA-256 that its manifest has,
 and the index has the SHA-256 of the manifest. Proof that none is lost: a swap starts from the index
 that it replaces, so it keeps all versions of it. `index_reader` proves that what was seen stays.
+Proof that a version of MLflow is published once, also where two push it: a swap that would name it
+a second time is not made, and all swaps take turns.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.server.errors import Conflict
 from penstock.server.registry.manifest import MANIFEST_FILE, encode_manifest
+from penstock.server.registry.mlflow_version import mlflow_version_of
 
 from .index import INDEX_FILE, Index, IndexEntry, encode_index
 from .index_reader import read_index
@@ -46,6 +49,18 @@ _MOST_TRIES: Final = 100
 _UPLOADS: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
+
+
+class PublishedBefore(Exception):
+    """A version of MLflow is in the store already.
+
+    Attributes:
+        version: Its number there.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"it is version {version} already")
+        self.version = version
 
 
 class Publisher:
@@ -88,9 +103,12 @@ class Publisher:
         Raises:
             Conflict: The version exists.
             ContentError: The index of the store is damaged.
+            PublishedBefore: The version of MLflow that it was made of is in the store.
             StoreError: The store fails; the version is not there.
         """
         index, found = read_index(self._store)
+        source = mlflow_version_of(manifest.metadata)
+        _check_new(index, manifest.model, "" if source is None else str(source))
         number = self._claim(manifest.model, index, wanted)
         if found is None:
             index, found = self._first_index()
@@ -98,7 +116,11 @@ class Publisher:
         self._upload(directory, manifest)
         content = encode_manifest(manifest)
         self._write_once(version_path(manifest.model, number, MANIFEST_FILE), content)
-        entry = IndexEntry(hashlib.sha256(content).hexdigest(), manifest.digest)
+        entry = IndexEntry(
+            hashlib.sha256(content).hexdigest(),
+            manifest.digest,
+            "" if source is None else str(source),
+        )
         self._announce(manifest, entry, (index, found))
         return manifest
 
@@ -204,6 +226,7 @@ class Publisher:
         for _ in range(_MOST_TRIES):
             if index.of(manifest.model).get(manifest.version) == entry:
                 return
+            _check_new(index, manifest.model, entry.source)
             after = index.with_version(manifest.model, manifest.version, entry)
             try:
                 self._store.write(INDEX_FILE, encode_index(after), found)
@@ -217,3 +240,14 @@ class Publisher:
             f"{self._store.url}: {_MOST_TRIES} other pushes changed {INDEX_FILE} first; version "
             f"{manifest.version} of {manifest.model} is not published"
         )
+
+
+def _check_new(index: Index, model: str, source: str) -> None:
+    """Whether a version of MLflow is not published yet.
+
+    Raises:
+        PublishedBefore: It is.
+    """
+    version = index.made_of(model, source)
+    if version is not None:
+        raise PublishedBefore(version)

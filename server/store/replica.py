@@ -2,6 +2,7 @@
 
 DIRECTORY/<model>/<version>/manifest.json
          /<model>/model.toml
+         /<model>/<held-out file>        if the gates of the model name one
 
 The rest of the server reads it like any registry. The files of a version are fetched when it is
 wanted, see `fetcher`. The directory outlives the server, so that a start needs no store.
@@ -21,6 +22,7 @@ from penstock.server.files.durable import remove_tree
 from penstock.server.registry.manifest import MANIFEST_FILE, ManifestError, parse_manifest
 from penstock.server.registry.repository import MODEL_FILE, MODEL_NAME, VERSION_NAME
 
+from .heldout_copies import HeldOutCopies
 from .index_reader import read_index
 from .layout import version_path
 from .object_store import Found
@@ -74,6 +76,7 @@ class Replica:
         self._turn: list[str] = []
         self._failures: dict[Key, _Failure] = {}
         self._hidden: dict[str, str] = {}
+        self._heldout = HeldOutCopies(store, directory)
 
     @property
     def empty(self) -> bool:
@@ -86,13 +89,15 @@ class Replica:
         found = {f"{self._store.url}/{version_path(*key)}": one.reason for key, one in failures}
         for model, reason in sorted(self._hidden.items()):
             found[f"{self._store.url}/{model}/{MODEL_FILE}"] = reason
+        for model, reason in sorted(self._heldout.problems.items()):
+            found[f"{self._store.url}/{model}"] = reason
         return found
 
     def poll(self) -> bool:
         """Ask the store whether something is new, and take it over; whether something was.
 
         With an index, and nothing new, these are two requests: for the index, and for the
-        ``model.toml`` of one model, of each in turn.
+        ``model.toml`` of one model, of each in turn; a third one if it names a held-out file.
 
         Raises:
             ContentError: The index of the store is damaged.
@@ -206,6 +211,7 @@ class Replica:
             remove_tree(target.parent)
             self._settings.pop(key[0], None)
             self._hidden.pop(key[0], None)
+            self._heldout.forget(key[0])
 
     def _next_models(self) -> list[str]:
         """The model whose settings are asked for now."""
@@ -242,6 +248,7 @@ class Replica:
                     replace_file(file, found.content, 0o600)
                     changed = True
             self._settings[model] = found
+            changed = self._heldout.refresh(model) or changed
         return changed
 
 

@@ -66,6 +66,7 @@ class Coordinator:
 
     Attributes:
         looked: Whether the registry was scanned since the start.
+        ask_store: Asks the store of the registry, if it is in one, whether something is new.
         served: Returns the versions that have answered a request.
         on_unanswered: Called with the versions whose gates must be run, after each look.
         look_soon: Has the registry scanned again now.
@@ -86,6 +87,7 @@ class Coordinator:
         self.on_problems: Callable[[Sequence[Problem]], object] = lambda _: None
         self.on_unanswered: Callable[[Unanswered], object] = lambda _: None
         self.served: Callable[[], Awaitable[Collection[tuple[str, int]]]] = _unknown
+        self.ask_store: Callable[[], Awaitable[object]] = _nothing
         self._looking = asyncio.Lock()
         self._planning = asyncio.Lock()
         self._committing = asyncio.Lock()
@@ -269,6 +271,10 @@ class Coordinator:
 def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """Split the names into lists of at most `size`."""
     return (names[at : at + size] for at in range(0, len(names), size))
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _unknown() -> Collection[tuple[str, int]]:

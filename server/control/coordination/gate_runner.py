@@ -12,6 +12,7 @@ from penstock.server.desired_state.audit_record import AuditEvent
 from penstock.server.errors import Unavailable
 from penstock.server.gates.gate_order import GatedVersion, GateOrder
 from penstock.server.gates.gate_process import gate_report
+from penstock.server.pipelines.pin_reader import pins_of
 from penstock.server.registry.lineage import lineage
 
 if TYPE_CHECKING:
@@ -85,6 +86,10 @@ class GateRunner:
         known = planner.admission.report(model, version)
         if entry is None or (known is not None and known.question == question):
             return None  # the scan that asked began before the report was there
+        results = planner.findings.results
+        keys = {(pin.model, pin.version) for pin in pins_of(subject.directory)} & results.keys()
+        if any(results[key].waiting for key in keys):
+            return None  # the next scan asks again
         manifest = lineage(self._config.registry, model, version).manifest
         return GateOrder(
             model,
@@ -94,6 +99,7 @@ class GateRunner:
             self._incumbent(model, version),
             {} if manifest is None else manifest.about,
             question,
+            {key: place for key in keys if (place := results[key].directory) is not None},
         )
 
     def _incumbent(self, model: str, version: int) -> GatedVersion | None:

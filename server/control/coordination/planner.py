@@ -206,21 +206,26 @@ class Planner:
     def _offer_steps(
         self, snapshot: RegistrySnapshot, standings: Mapping[str, Standing], current: _Pass
     ) -> dict[str, dict[int, tuple[Pin, ...]]]:
-        """Pass the versions that run steps of pipelines to the intake; returns the pins."""
+        """Pass the versions that run steps of pipelines to the intake; returns the pins.
+
+        A pipeline whose gates are to be run needs its steps, too.
+        """
         found: dict[str, dict[int, tuple[Pin, ...]]] = {}
         places = {
             key: (result.directory, result.digest)
             for key, result in current.results.items()
             if result.directory is not None
         }
-        for (model, version), place in places.items():
+        held = {key: (one.directory, one.digest) for key, (one, _) in current.unanswered.items()}
+        for (model, version), place in {**places, **held}.items():
             if pins := self._pins.read(*place):
-                found.setdefault(model, {})[version] = pins
+                if (model, version) in places:
+                    found.setdefault(model, {})[version] = pins
                 for pin in pins:
                     entry = snapshot.models.get(pin.model)
                     if entry is not None and (pin.model, pin.version) not in current.results:
                         self._take(entry, pin.version, standings.get(pin.model, UNKNOWN), current)
-        self._pins.keep({*places.values()})
+        self._pins.keep({*places.values(), *held.values()})
         return found
 
     def _take(

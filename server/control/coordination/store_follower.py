@@ -57,6 +57,7 @@ class StoreFollower:
         self._reason = ""
         self._failures = 0
         self._since = 0.0
+        self._asking = asyncio.Lock()
         self.on_change: Callable[[], object] = lambda: None
         self.known = asyncio.Event()
         if not replica.empty:
@@ -64,6 +65,10 @@ class StoreFollower:
 
     async def poll(self) -> OSError | None:
         """Ask once; returns the error of the store or of the directory, if there is one."""
+        async with self._asking:  # the replica is for one thread at a time
+            return await self._ask()
+
+    async def _ask(self) -> OSError | None:
         try:
             changed = await asyncio.to_thread(self._replica.poll)
         except (ContentError, OSError) as error:

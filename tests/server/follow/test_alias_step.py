@@ -16,49 +16,67 @@ from penstock.server.follow.alias_step import (
     AliasView,
     alias_step,
 )
+from penstock.server.registry.mlflow_version import MlflowVersion
 
-HERE = {"1": 1, "2": 2, "7": 3}
+
+def version(number: str) -> MlflowVersion:
+    return MlflowVersion("m", number, "1")
+
+
+HERE = {version("1"): 1, version("2"): 2, version("7"): 3}
 
 
 def view(pointed: str, *, moved: bool = False, **known: Any) -> AliasView:
-    return AliasView(pointed, moved, HERE, **known)
+    return AliasView(version(pointed) if pointed else None, moved, HERE, **known)
+
+
+def step(action: str, pointed: str) -> AliasStep:
+    return AliasStep(action, version(pointed))
 
 
 SERVE, WAIT, CANARY = "serve", "wait", "canary"
 
 
 @pytest.mark.parametrize(
-    ("seen", "step"),
+    ("seen", "due"),
     [
         (view(""), None),
-        (view("9"), AliasStep(PUBLISH, "9")),
+        (view("9"), step(PUBLISH, "9")),
         # The newest one answers by itself, until somebody has named a stable version.
         (view("7", moved=True, stable=2), None),
-        (view("7", moved=True, stable=2, pinned=True, tried=2), AliasStep(PROMOTE, "7")),
-        (view("7", moved=True, stable=2, pinned=True, tried=3), AliasStep(PROMOTE, "7")),
+        (view("7", moved=True, stable=2, pinned=True, tried=2), step(PROMOTE, "7")),
+        (view("7", moved=True, stable=2, pinned=True, tried=3), step(PROMOTE, "7")),
         (view("7", moved=True, stable=2, on_trial=3), None),
-        (view("2", moved=True, stable=3), AliasStep(PROMOTE, "2")),
+        (view("2", moved=True, stable=3), step(PROMOTE, "2")),
         (view("2", stable=3), None),  # not seen to move: an operator may have decided it
         (view("2", moved=True, stable=2), None),
         # A canary of what was never tried begins by itself; what was tried is promoted.
         (view("7", moved=True, stable=2, pinned=True, tried=2, on_push=CANARY), None),
         (
             view("7", moved=True, stable=2, pinned=True, tried=3, on_push=CANARY),
-            AliasStep(PROMOTE, "7"),
+            step(PROMOTE, "7"),
         ),
         (view("7", moved=True, stable=2, pinned=True, tried=2, on_push=WAIT), None),
         (
             view("1", moved=True, stable=2, pinned=True, tried=2, on_push=WAIT),
-            AliasStep(PROMOTE, "1"),
+            step(PROMOTE, "1"),
         ),
-        (view("7", stable=2, aborted=3), AliasStep(RESTORE, "2")),
-        (view("7", moved=True, stable=2, aborted=3, tried=3), AliasStep(RESTORE, "2")),
+        (view("7", stable=2, aborted=3), step(RESTORE, "2")),
+        (view("7", moved=True, stable=2, aborted=3, tried=3), step(RESTORE, "2")),
         (view("7", stable=9, aborted=3), None),  # what is stable came from elsewhere
         (view("7", stable=None, aborted=3), None),
     ],
 )
-def test_the_step_that_follows(seen: AliasView, step: AliasStep | None) -> None:
-    assert alias_step(seen, restore=True) == step
+def test_the_step_that_follows(seen: AliasView, due: AliasStep | None) -> None:
+    assert alias_step(seen, restore=True) == due
+
+
+def test_a_version_of_the_same_number_that_was_made_again_is_another_one() -> None:
+    """A model that is deleted and registered again counts from 1 again."""
+    again = MlflowVersion("m", "7", "2")
+    assert alias_step(AliasView(again, moved=True, published=HERE), restore=True) == AliasStep(
+        PUBLISH, again
+    )
 
 
 def test_an_alias_is_set_back_only_where_that_is_asked_for() -> None:
@@ -68,7 +86,7 @@ def test_an_alias_is_set_back_only_where_that_is_asked_for() -> None:
 NUMBERS = st.none() | st.integers(1, 4)
 VIEWS = st.builds(
     AliasView,
-    pointed=st.sampled_from(["", "1", "2", "7", "9"]),
+    pointed=st.none() | st.sampled_from(["1", "2", "7", "9"]).map(version),
     moved=st.booleans(),
     published=st.just(HERE),
     stable=NUMBERS,
@@ -82,13 +100,13 @@ VIEWS = st.builds(
 
 @given(VIEWS, st.booleans())
 def test_what_answers_or_is_on_trial_is_never_touched(seen: AliasView, restore: bool) -> None:
-    step = alias_step(seen, restore=restore)
+    due = alias_step(seen, restore=restore)
     if seen.reached:
-        assert step is None
-    if step is not None and step.action == RESTORE:
+        assert due is None
+    if due is not None and due.action == RESTORE:
         assert restore
-        assert HERE[step.pointed] == seen.stable
-    if step is not None and step.action == PROMOTE:
+        assert HERE[due.pointed] == seen.stable
+    if due is not None and due.action == PROMOTE:
         assert seen.moved
 
 
@@ -97,12 +115,12 @@ def test_a_version_that_an_alias_has_moved_to_is_left_to_itself_only_where_it_ge
     seen: AliasView,
 ) -> None:
     """Nobody promotes it, so it is the newest of a model without a stable one, or not tried yet."""
-    version = seen.version
+    here = seen.version
     idle = alias_step(seen, restore=False) is None
-    if idle and seen.moved and version not in {None, seen.aborted} and not seen.reached:
-        assert version is not None
+    if idle and seen.moved and here not in {None, seen.aborted} and not seen.reached:
+        assert here is not None
         if seen.on_push == SERVE:
             assert not seen.pinned
-            assert version == 3
+            assert here == 3
         else:
-            assert version > seen.tried
+            assert here > seen.tried

@@ -55,10 +55,14 @@ def test_a_mistake_is_told_by_its_place_and_no_password_is_shown(
     assert "pw" not in str(refused.value)
 
 
-def test_a_store_cannot_be_published_to_yet(tmp_path: Path) -> None:
+def test_a_registry_in_a_store_may_follow_unless_nothing_can_be_published_there(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "penstock.toml"
-    file.write_text(
-        'store = "s3://bucket/models"\n[follow.mlflow]\nuri = "http://m"\nmodel = "m"\n'
-    )
-    with pytest.raises(ConfigError, match="a registry in a directory"):
-        load_config({}, {}, file)
+    text = '[follow.mlflow]\nuri = "http://m"\nmodel = "m"\n'
+    environ = {"HOME": str(tmp_path)}
+    file.write_text(f'store = "s3://bucket/models"\n{text}')
+    assert load_config({}, environ, file).follow.aliases[0].name == "m"
+    file.write_text(f'store = "https://host/models"\n{text}')
+    with pytest.raises(ConfigError, match="https://host/models is read-only"):
+        load_config({}, environ, file)

@@ -33,9 +33,9 @@ def bucket(monkeypatch):
     made.close()
 
 
-def push(*options, model=MODEL):
+def push(*options, name="bc", model=MODEL):
     done = subprocess.run(
-        [sys.executable, "-m", "penstock.server.cli.main", "push", URL, "bc", model, *options],
+        [sys.executable, "-m", "penstock.server.cli.main", "push", URL, name, model, *options],
         capture_output=True,
         text=True,
         timeout=300,
@@ -44,9 +44,9 @@ def push(*options, model=MODEL):
     return done.returncode, done.stdout, done.stderr
 
 
-def default(server):
+def default(server, name="bc"):
     found = {one["name"]: one["default"] for one in server.status()["models"]}
-    return found.get("bc")
+    return found.get(name)
 
 
 def problem(server):
@@ -96,6 +96,39 @@ def test_a_push_is_served_and_the_server_starts_and_goes_on_while_the_store_is_d
 def infer():
     data = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}
     return {"inputs": [data]}
+
+
+PIPELINE = """
+[[steps]]
+name = "first"
+model = "bc"
+version = 1
+inputs = {features = "request.features"}
+[[steps]]
+name = "second"
+model = "bc"
+inputs = {features = "request.features"}
+[outputs]
+label = "first.label"
+other = "second.label"
+"""
+
+
+def test_a_pipeline_in_a_store_is_pinned_checked_gated_and_served(bucket, serve, tmp_path):
+    file = tmp_path / "pipeline.toml"
+    file.write_text(PIPELINE)
+    assert "a model of the registry" in push(name="two", model=file)[2]
+    for _ in range(2):
+        assert push("--no-load")[0] == 0
+    bucket.objects["registry/two/model.toml"] = b'[gates]\ncard = ["owner"]\n'
+    assert push("--card", "owner=me", name="two", model=file)[0] == 0
+    lock = json.loads(bucket.objects["registry/two/1/pipeline.lock.json"])
+    assert [one["version"] for one in lock["steps"]] == [1, 2]
+    assert "signature" in json.loads(bucket.objects["registry/two/1/manifest.json"])
+    server = serve("--store-poll-seconds", 0.2, registry=URL)
+    server.until(lambda: default(server, "two") == 1)
+    assert server.ask("two", json.dumps(infer()).encode()) == 200
+    assert server.stop() == 0
 
 
 def test_a_store_that_refuses_the_credentials_ends_the_start_with_one_line(

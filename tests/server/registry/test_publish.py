@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from penstock.server.errors import Conflict, InvalidRequest
 from penstock.server.files.durable import locked
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.registry.manifest import Run
+from penstock.server.registry.mlflow_version import MlflowVersion
 from penstock.server.registry.publish import Details, clean_staging, publish
 from penstock.server.registry.publish_source import find_source
 from penstock.server.registry.survey import scan
@@ -80,6 +82,22 @@ def test_a_version_never_changes(registry, model_file):
     with pytest.raises(Conflict, match=r"version 4 of model 'm' exists.* number is 5"):
         publish(registry, "m", find_source(model_file), Details("t2", version=4))
     assert read_manifest(first.directory) == first.manifest
+
+
+def test_a_version_of_mlflow_is_published_once(registry, model_file):
+    source = find_source(model_file)
+    three = MlflowVersion("churn", "3", "1732000000000")
+    details = Details("t", metadata=three.metadata)
+    assert publish(registry, "m", source, NOW).manifest.version == 1
+    first = publish(registry, "m", source, details)
+    assert (first.manifest.version, first.new) == (2, True)
+    again = publish(registry, "m", source, details)
+    assert (again.manifest, again.new, again.directory) == (first.manifest, False, first.directory)
+    assert names(registry / "m") == ["1", "2"]
+    with pytest.raises(Conflict, match="models:/churn/3 is version 2 already"):
+        publish(registry, "m", source, replace(details, version=7))
+    made_again = replace(three, created="1733000000000")
+    assert publish(registry, "m", source, Details("t", metadata=made_again.metadata)).new
 
 
 @pytest.mark.parametrize("name", ["../x", ".m", "", "a/b", "a b", "x" * 200])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from penstock.server.config.store_url import parse_store_url
 from penstock.server.errors import Conflict
 from penstock.server.registry.manifest import parse_manifest
+from penstock.server.registry.mlflow_version import MlflowVersion
 from penstock.server.store.index import INDEX_FILE, Index, encode_index, parse_index
 from penstock.server.store.index_reader import read_index
 from penstock.server.store.object_store import ObjectStore
-from penstock.server.store.publish import Publisher
+from penstock.server.store.publish import PublishedBefore, Publisher
 from penstock.server.store.store_error import StoreError
 
 
@@ -236,3 +238,46 @@ def test_in_any_order_of_requests_no_version_is_lost_half_or_doubled(
         seen, [*seen[1:], {n: e.manifest for n, e in final.items()}], strict=True
     ):
         assert before.items() <= after.items(), "a version that was seen stays as it is"
+
+
+CHURN = MlflowVersion("churn", "3", "1732000000000")
+
+
+def of_mlflow(version, source=CHURN):
+    made = version(a=b"1")
+    manifest = replace(made.manifest, metadata=source.metadata)
+    return made.directory, manifest
+
+
+def test_a_version_of_mlflow_is_published_once(store, version):
+    directory, manifest = of_mlflow(version)
+    publisher = Publisher(store, "first", sleep=lambda _: None)
+    assert publisher.publish(directory, manifest, None).version == 1
+    with pytest.raises(PublishedBefore) as raised:
+        Publisher(store, "second", sleep=lambda _: None).publish(directory, manifest, None)
+    assert raised.value.version == 1
+    again = replace(manifest, metadata=replace(CHURN, created="1733000000000").metadata)
+    assert Publisher(store, "third").publish(directory, again, None).version == 2
+    known = read_index(store)[0]
+    assert known.made_of("m", str(CHURN)) == 1
+    assert parse_index(encode_index(known), "index") == known
+
+
+def test_a_version_of_mlflow_that_two_push_at_once_is_published_once(store, version, bucket):
+    """The second one has read the index, taken a number and uploaded before the first is named."""
+    directory, manifest = of_mlflow(version)
+    other = Publisher(store, "other", sleep=lambda _: None)
+    done = []
+
+    def overtake(method, path):
+        if method == "PUT" and path.endswith(INDEX_FILE) and not done:
+            done.append(None)
+            done.append(other.publish(directory, manifest, None).version)
+        return ""
+
+    bucket.objects[f"registry/{INDEX_FILE}"] = encode_index(Index())
+    bucket.faults = overtake
+    with pytest.raises(PublishedBefore) as raised:
+        Publisher(store, "mine", sleep=lambda _: None).publish(directory, manifest, None)
+    assert raised.value.version == done[1] == 2
+    assert list(read_index(store)[0].of("m")) == [2]

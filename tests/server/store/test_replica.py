@@ -214,3 +214,37 @@ def test_a_web_server_without_an_index_is_told_what_it_needs(place):
     with pytest.raises(StoreError, match="a web server needs") as caught:
         Replica(ObjectStore(url, MemoryStore()), place).poll()
     assert caught.value.lasting
+
+
+GATES = '[gates.evaluation]\ndata = "{}"\nlabel = "y"\nleast = 0.5\n'
+
+
+def test_the_held_out_file_of_the_gates_is_copied_and_followed(replica, place, store, push, bucket):
+    push(store)
+    bucket.objects["registry/m/model.toml"] = GATES.format("rows.csv").encode()
+    replica.poll()
+    assert "registry/m/rows.csv is not there" in replica.problems()["s3://models/registry/m"]
+    for content in (b"x,y\n1,1\n", b"x,y\n2,1\n"):
+        bucket.objects["registry/m/rows.csv"] = content
+        assert replica.poll()
+        assert (place / "m/rows.csv").read_bytes() == content
+        bucket.requests.clear()
+        assert not replica.poll()
+        assert len(bucket.requests) == 3
+    assert replica.problems() == {}
+    del bucket.objects["registry/m/rows.csv"]
+    assert not replica.poll()
+    assert (place / "m/rows.csv").exists(), "what was known stays"
+    bucket.objects["registry/m/model.toml"] = b""
+    replica.poll()
+    assert not (place / "m/rows.csv").exists()
+    assert replica.problems() == {}
+
+
+@pytest.mark.parametrize("name", ["../../x.csv", "/tmp/x.csv", "a/b.csv", "..", "model.toml", "1"])
+def test_a_store_chooses_no_place_on_this_machine(replica, place, store, push, bucket, name):
+    push(store)
+    bucket.objects["registry/m/model.toml"] = GATES.format(name).encode()
+    replica.poll()
+    assert sorted(one.name for one in (place / "m").iterdir()) == ["1", "model.toml"]
+    assert not any(name in path for _, path in bucket.requests if name not in {"model.toml", "1"})

@@ -11,6 +11,8 @@ import typer
 
 from penstock.monitoring.distribution import python_command
 
+from .command_failed import CommandFailed
+from .exits import Exit
 from .serve_options import ServeOptions
 
 
@@ -23,6 +25,13 @@ def run_serve(
         ),
     ] = None,
     *,
+    single_model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A directory with one model, as KServe mounts it, instead of MODELS.",
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Of one model; by default its file name."),
@@ -36,15 +45,17 @@ def run_serve(
 ) -> NoReturn:
     """Serve the models of a registry directory, or one model file.
 
-    A model file of any runtime, or an MLflow model, is served under its file name, and nothing is
-    kept: it is for a first look.
+    A model file of any runtime, an MLflow model or one of the Hugging Face hub is served under its
+    file name, and nothing is kept: it is for a first look.
 
     Each option is also PENSTOCK_<NAME> in the environment and a key of penstock.toml.
     """
-    given = {"registry": registry, **asdict(options)}
+    if registry is not None and single_model is not None:
+        raise CommandFailed("expected MODELS or --single-model, not both", Exit.USAGE)
+    given = {"registry": registry or single_model, **asdict(options)}
     if as_json:
         given["log_format"] = "json"
-    order = {"given": given, "config": config, "name": name}
+    order = {"given": given, "config": config, "name": name, "single": single_model is not None}
     command = python_command("-m", "penstock.server.cli.supervise", json.dumps(order, default=str))
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  our own

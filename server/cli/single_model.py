@@ -23,6 +23,8 @@ _PREFIX: Final = "penstock-model-"
 #: What a name of a model cannot have; see `penstock.server.registry.repository.MODEL_NAME`.
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST: Final = 128
+#: Directory of a model in a cache of the Hugging Face hub: ``models--OWNER--NAME``.
+_HUB: Final = re.compile(r"models--.+")
 #: Locked by the server that serves the registry; its own directory is locked by who publishes.
 _OWNED: Final = ".served"
 #: How the reason begins that a command gives for its failure.
@@ -33,11 +35,14 @@ _CONFIG: Final = "model.toml"
 
 
 def is_single_model(path: Path) -> bool:
-    """Whether a path is a model file, an MLflow model, or a directory with a model file in it.
+    """Whether a path is a model file, or a directory of one model.
 
-    A registry is none of them: it has a directory for each model.
+    That is an MLflow model, one of the Hugging Face hub, or a directory with a model file in it. A
+    registry is none of them: it has a directory for each model.
     """
-    if path.is_file() or (path / "MLmodel").is_file():
+    from penstock.server.registry.hub_layout import is_hub_model
+
+    if path.is_file() or (path / "MLmodel").is_file() or is_hub_model(path):
         return True
     try:
         inside = [one for one in path.iterdir() if not one.name.startswith(".")]
@@ -55,9 +60,12 @@ def model_name(path: Path) -> str:
     """The name of a model that is called so on disk.
 
     Of a file it is the name without its ending, of a directory its name; of a version directory,
-    whose name is a number, the name of the directory around it.
+    whose name is a number, the name of the directory around it; in a cache of the Hugging Face hub
+    that of the model there.
     """
     path = path.resolve()
+    if path.is_dir() and (hub := next(filter(_HUB.fullmatch, reversed(path.parts)), "")):
+        return _FOREIGN.sub("-", hub.rpartition("--")[2])[:_MOST].strip("-._") or "model"
     called = path.stem if path.is_file() else path.name
     if not path.is_file() and called.isdigit():
         called = path.parent.name

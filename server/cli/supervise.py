@@ -51,11 +51,13 @@ class Order(msgspec.Struct):
         given: Options of the command line; ``None`` where one is not given.
         config: The configuration file that was named.
         name: Of one model; ``None`` for its file name.
+        single: Whether it is one model, whatever it looks like.
     """
 
     given: dict[str, Any]
     config: str | None = None
     name: str | None = None
+    single: bool = False
 
 
 #: What a server of one model does not keep.
@@ -81,7 +83,7 @@ def supervise(order: Order) -> int:
         _tell(foreign, logging.WARNING, given)
     try:
         models = load_config(given, os.environ, config)
-        if not is_single_model(models.registry):
+        if not (order.single or is_single_model(models.registry)):
             if order.name is not None:
                 place = models.store or models.registry
                 raise ConfigError(f"--name is for one model file, and {place} is none")

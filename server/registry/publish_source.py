@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.runtimes.contract import ModelLoadError
-from penstock.runtimes.discovery import endings_beside, find_runtime, name_in_version
+from penstock.runtimes.discovery import endings_beside, name_in_version
 from penstock.server.files.listing import list_files
 from penstock.server.files.refusal import ModelRefused
 from penstock.server.files.roots import roots_of
@@ -17,8 +16,10 @@ from penstock.server.files.safe_files import check_relative, open_directory, ope
 from penstock.server.onnx_file.inspection import MODEL_FILE
 from penstock.server.onnx_file.summary_reader import read_summary
 
+from .hub_layout import blobs_beside
 from .manifest import MANIFEST_FILE
 from .mlflow_model import MLMODEL_FILE, read_mlflow_model
+from .model_layout import model_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,8 +92,8 @@ def find_source(path: Path) -> PublishSource:
     if not path.is_dir():
         return _of_file(path)
     if not (path / MLMODEL_FILE).exists():
-        model = _model_file_of(path)
-        return _of_file(model) if model.name == MODEL_FILE else _of_directory(model)
+        model = model_in(path)
+        return _of_directory(model.file) if model.whole else _of_file(model.file)
     described = read_mlflow_model(path)
     inner = path / described.model_path
     if not inner.resolve(strict=True).is_relative_to(path.resolve()):
@@ -116,8 +117,7 @@ def _of_file(path: Path, run_id: str = "", columns: tuple[Column, ...] = ()) -> 
             raise ModelRefused(*(f"{path}: {reason}" for reason in refusal.reasons)) from None
     beside = sorted({one.location for one in summary.external} | set(summary.contexts))
     home = path.parent.absolute()
-    blobs = Path(home, "..", "..", "blobs").resolve()
-    roots = roots_of(home, (blobs,) if model.parent == blobs else ())
+    roots = roots_of(home, blobs_beside(home))
     with open_directory(home, roots) as root:
         for location in beside:
             if check_relative(location)[0] in _RESERVED:
@@ -128,23 +128,6 @@ def _of_file(path: Path, run_id: str = "", columns: tuple[Column, ...] = ()) -> 
     return PublishSource(
         model, tuple(beside), total, summary.metadata, home, roots, run_id, columns=columns
     )
-
-
-def _model_file_of(directory: Path) -> Path:
-    """The model file of a directory that has its files as a version has them.
-
-    Raises:
-        ModelRefused: No runtime finds one.
-    """
-    try:
-        found = find_runtime(directory)[1]
-    except ModelLoadError as error:
-        raise ModelRefused(
-            f"{directory} is a directory without {MLMODEL_FILE}, and {error}; expected a model "
-            "file, an MLflow model or a directory with a model file that is called as in a "
-            "version, such as model.py"
-        ) from None
-    return found / MODEL_FILE if found.is_dir() else found
 
 
 def _of_directory(model: Path) -> PublishSource:

@@ -96,6 +96,31 @@ def test_a_name_is_for_one_model(tmp_path):
     assert line == f"penstock: --name is for one model file, and {tmp_path} is none"
 
 
+@pytest.mark.slow
+def test_a_directory_as_kserve_mounts_it_is_served_and_takes_the_name_of_the_command(
+    command, tmp_path
+):
+    mounted = tmp_path / "mnt"
+    mounted.mkdir()
+    shutil.copy(ONNX / "model.onnx", mounted / "fraud-2026.onnx")
+    (mounted / "config.json").write_text("{}")
+    ports = ("--port", 0, "--admin-port", 0, "--run-dir", tmp_path / "run")
+    server = command("serve", "--single-model", mounted, "--name", "fraud", *ports)
+    banner = []
+    while not banner or not banner[-1].startswith("  workers "):
+        banner.append(server.stdout.readline())
+        assert banner[-1], server.stderr.read()
+    assert "  fraud  loading version 1\n" in banner
+
+
+def test_one_place_is_named(tmp_path):
+    status, line = refused(tmp_path, "--single-model", tmp_path)
+    assert (status, line) == (2, "penstock: expected MODELS or --single-model, not both")
+    status, line = refused("--single-model", tmp_path)
+    assert status == 1
+    assert "expected a model file, an MLflow model" in line
+
+
 def test_what_is_one_model_and_what_is_a_registry(tmp_path):
     assert is_single_model(TREES)
     assert is_single_model(ONNX)
@@ -132,6 +157,10 @@ def test_the_name_of_a_file_becomes_that_of_the_model(path, name, tmp_path):
 
 
 def test_the_name_of_a_directory_becomes_that_of_the_model(tmp_path):
+    snapshot = tmp_path / "hub" / "models--owner--Churn.v2" / "snapshots" / "5f0b02"
+    snapshot.mkdir(parents=True)
+    assert model_name(snapshot) == "Churn.v2"
+    assert model_name(snapshot.parents[1]) == "Churn.v2"
     (tmp_path / "churn" / "3").mkdir(parents=True)
     assert model_name(tmp_path / "churn" / "3") == "churn"
     assert model_name(tmp_path / "churn") == "churn"

@@ -132,6 +132,7 @@ def push_mlflow(
             data_hash=details.data_hash or known.data_hash,
             metrics={**known.metrics, **details.metrics},
             metadata={**known.metadata, **details.metadata},
+            card={**known.card, **details.card},
         )
 
     try:

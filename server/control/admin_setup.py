@@ -122,16 +122,15 @@ def admin_app(
     deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
     check = RollbackCheck(coordinator, config, directory.config)
     operations = Operations(deploy, rollouts.controller, check)
-    following = Following(config, coordinator, operations)
-    batches = Batches(config, coordinator, address["predict_url"])
-    retraining = Retraining(config, coordinator)
+    parts = (
+        Following(config, coordinator, operations),
+        Batches(config, coordinator, address["predict_url"]),
+        Retraining(config, coordinator),
+    )
     access = Access(tokens, open_reads=reads_are_open(config))
     monitor = config.state_dir / "monitor"
-    exposition.collectors += [
-        *_collectors(monitor, config, coordinator),
-        batches.metrics,
-        retraining.metrics,
-    ]
+    exposition.collectors += _collectors(monitor, config, coordinator)
+    exposition.collectors += [part.metrics for part in parts]
     sessions = Sessions()
     drift = DriftApi(coordinator, monitor)
     more = {
@@ -143,11 +142,10 @@ def admin_app(
         **_looking_up(coordinator, monitor, config.registry.absolute(), directory),
         **EraseApi(coordinator, config.state_dir).handlers(),
         **TryApi(_prediction_client(config, address["predict_url"])).handlers(),
-        **following.handlers(),
-        **batches.handlers(),
-        **retraining.handlers(),
         **rollouts.handlers(deploy, coordinator, exposition, config.state_dir, traffic),
     }
+    for part in parts:
+        more |= part.handlers()
     about = _about(config, address)
     app = AdminApp(coordinator, operations, audit_history, traffic, exposition, access, about, more)
     app.border = Border.of(config, config.admin_host)
@@ -155,7 +153,7 @@ def admin_app(
     app.console = Console(entrance, live, _console_parts(drift))
     app.status.progress = rollouts.controller.progress
     app.status.problems = [partial(damaged_files, monitor), _config_problems(config, tokens, told)]
-    for part in (following, batches, retraining):
+    for part in parts:
         part.attach(app)
     _complete_status(app, config, context)
     return app

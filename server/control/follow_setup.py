@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.server.control.api.command import Command
 from penstock.server.control.api.mlflow_api import MlflowApi
+from penstock.server.control.api.mlflow_metrics import MlflowMetrics
 from penstock.server.control.coordination.alias_follower import ACTOR, AliasFollower
 from penstock.server.follow.mlflow_process import MlflowProcess
 
@@ -30,6 +31,9 @@ class Following:
         coordinator: Knows the versions here.
         operations: Makes versions stable.
         now: The time in a time zone.
+
+    Attributes:
+        metrics: What `/metrics` says of it.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Following:
             )
             for alias in config.follow.aliases
         }
+        self._api = MlflowApi(self._followers)
+        self.metrics = MlflowMetrics(self._followers, self._api.deliveries)
 
     async def run(self) -> None:
         """Follow all aliases until cancelled."""
@@ -79,4 +85,4 @@ class Following:
 
     def handlers(self) -> dict[Any, Any]:
         """The endpoint of webhooks, with its handler."""
-        return MlflowApi(self._followers).handlers()
+        return self._api.handlers()

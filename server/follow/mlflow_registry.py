@@ -138,14 +138,12 @@ def details_of(version: Any, run: Any, now: str) -> Details:
         run: The ``Run`` that made it; ``None`` if it is not known.
         now: RFC 3339.
     """
-    metadata = {
-        **_named(version).metadata,
-        **{f"mlflow.tag.{key}": str(one) for key, one in _some(version.tags).items()},
-    }
+    metadata = _named(version).metadata
+    card = {key: str(one) for key, one in _some(version.tags).items()}
     if version.description:
-        metadata["description"] = str(version.description)
+        card.setdefault("description", str(version.description))
     if run is None:
-        return Details(now, metadata=metadata, pushed_by=str(version.user_id or ""))
+        return Details(now, metadata=metadata, card=card, pushed_by=str(version.user_id or ""))
     tags = _some(run.data.tags)
     datasets = list(getattr(run.inputs, "dataset_inputs", ()) or ())
     return Details(
@@ -158,6 +156,7 @@ def details_of(version: Any, run: Any, now: str) -> Details:
         data_hash=str(datasets[0].dataset.digest) if datasets else "",
         metrics={key: float(one) for key, one in _some(run.data.metrics).items()},
         metadata=metadata,
+        card=card,
         pushed_by=str(version.user_id or run.info.user_id or ""),
     )
 

@@ -29,11 +29,13 @@ class Deliveries:
     """Checks deliveries, and remembers them.
 
     Attributes:
+        taken: Deliveries that were new.
         refused: Deliveries that were refused.
     """
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self.taken = 0
         self.refused = 0
 
     def check(self, headers: Mapping[str, str], body: bytes, secret: bytes, now: float) -> bool:
@@ -62,6 +64,7 @@ class Deliveries:
         self._seen[delivery] = None
         while len(self._seen) > _MOST_REMEMBERED:
             self._seen.popitem(last=False)
+        self.taken += 1
         return True
 
     def _refuse(self, reason: str) -> None:

@@ -37,6 +37,9 @@ class MlflowApi:
     Args:
         followers: The followed aliases, by the name they are served under.
         clock: Unix seconds.
+
+    Attributes:
+        deliveries: The webhooks that have come.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class MlflowApi:
     ) -> None:
         self._followers = followers
         self._clock = clock
-        self._deliveries = Deliveries()
+        self.deliveries = Deliveries()
 
     def handlers(self) -> dict[Endpoint, Handler]:
         """For `AdminApp`; none where nothing is followed."""
@@ -58,7 +61,7 @@ class MlflowApi:
             raise NotFound(f"no alias with a webhook is served as {model[: wire.MAX_SHOWN]!r}")
         body = await bodies.read_body(request, _MAX_BODY_BYTES)
         secret = (await asyncio.to_thread(file.read_bytes)).strip()[:_MAX_SECRET_BYTES]
-        new = self._deliveries.check(request.headers, body, secret, self._clock())
+        new = self.deliveries.check(request.headers, body, secret, self._clock())
         if new:
             follower.woken.set()
         return wire.answer({"looked": new})

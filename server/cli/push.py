@@ -18,7 +18,7 @@ from .convert import converted
 from .exits import Exit
 from .output import show_json
 from .progress import byte_bar
-from .push_mlflow import MlflowSource, mlflow_source, push_mlflow
+from .push_mlflow import MlflowSource, push_mlflow, push_source
 from .push_note import aliases_of, traffic_note
 from .push_place import PushPlace, open_push_place
 from .registry_config import server_config
@@ -82,6 +82,13 @@ class PushOptions:
     ] = ""
     no_load: Annotated[
         bool, typer.Option("--no-load", help="Do not load it here to learn its signature.")
+    ] = False
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Take over version N of an object store, whose files were uploaded by hand.",
+        ),
     ] = False
     to: Annotated[
         Literal["onnx"] | None,
@@ -155,19 +162,22 @@ def run_push(
     from penstock.runtimes.contract import ModelLoadError
     from penstock.server.errors import ApiError
 
-    found = mlflow_source(registry, model, source, options.tracking_uri)
+    found = push_source(registry, model, source, options.tracking_uri, adopt=options.adopt)
     details = _details(options, now(UTC).isoformat(timespec="seconds"))
     try:
         with open_push_place(found.registry, found.model) as place:
             target = _Target(place, found.model, options)
             send = partial(_push, target, json=as_json)
-            if isinstance(found, MlflowSource):
+            if options.adopt:
+                published = place.adopt(found.model, send, details)
+            elif isinstance(found, MlflowSource):
                 published = push_mlflow(
                     found, place.publishing, send, details, loaded=not options.no_load
                 )
+                published = _finish(published, place, details.version)
             else:
                 published = send(Path(found.file), details)
-            published = _finish(published, place, details.version)
+                published = _finish(published, place, details.version)
             _show(published, place, options, as_json=as_json)
     except (ApiError, ModelLoadError, OSError) as error:
         raise CommandFailed(error) from None

@@ -56,8 +56,13 @@ class MlflowSource:
     number: str
 
 
-def mlflow_source(
-    registry: str, model: str | None, source: str | None, tracking_uri: str
+def push_source(
+    registry: str,
+    model: str | None,
+    source: str | None,
+    tracking_uri: str,
+    *,
+    adopt: bool = False,
 ) -> FileSource | MlflowSource:
     """What the arguments of ``penstock push`` mean.
 
@@ -67,6 +72,10 @@ def mlflow_source(
     Raises:
         CommandFailed: They mean nothing, or the tracking server is not known.
     """
+    if adopt:
+        if model is None or source is not None:
+            raise CommandFailed("expected REGISTRY MODEL --adopt --number N, no FILE", Exit.USAGE)
+        return FileSource(registry, model, "")
     *before, last = [one for one in (registry, model, source) if one is not None]
     if not last.startswith(_SCHEME):
         if model is None or source is None:

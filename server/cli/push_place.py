@@ -15,8 +15,9 @@ from .exits import Exit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from penstock.server.registry.publish import Published
+    from penstock.server.registry.publish import Details, Published
     from penstock.server.registry.publish_place import PublishPlace
+    from penstock.server.store.adoption import Send
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,25 @@ class PushPlace:
         if not self.store:
             return str(published.directory)
         return f"{self.store}/{published.manifest.model}/{published.manifest.version}"
+
+    def adopt(self, model: str, send: Send, details: Details) -> Published:
+        """Take over a version of a store, whose files were uploaded by hand.
+
+        Raises:
+            CommandFailed: It has no number, or the place is a directory.
+            OSError: The store fails, or the disk.
+        """
+        from penstock.server.store.store_place import StorePlace
+
+        if not isinstance(self.publishing, StorePlace):
+            raise CommandFailed(
+                "--adopt is for object stores: in a directory a version without a manifest is "
+                "served when its files keep still",
+                Exit.USAGE,
+            )
+        if details.version is None:
+            raise CommandFailed("--adopt needs --number N, the version to take over", Exit.USAGE)
+        return self.publishing.adopt(model, send, details)
 
 
 @contextmanager

@@ -114,14 +114,34 @@ class Publisher:
             index, found = self._first_index()
         manifest = replace(manifest, version=number)
         self._upload(directory, manifest)
+        self._name(manifest, "" if source is None else str(source), (index, found))
+        return manifest
+
+    def _name(self, manifest: Manifest, source: str, known: tuple[Index, Found | None]) -> None:
+        """Write the manifest of files that are there, and name the version in the index."""
         content = encode_manifest(manifest)
-        self._write_once(version_path(manifest.model, number, MANIFEST_FILE), content)
-        entry = IndexEntry(
-            hashlib.sha256(content).hexdigest(),
-            manifest.digest,
-            "" if source is None else str(source),
-        )
-        self._announce(manifest, entry, (index, found))
+        path = version_path(manifest.model, manifest.version, MANIFEST_FILE)
+        self._write_once(path, content)
+        entry = IndexEntry(hashlib.sha256(content).hexdigest(), manifest.digest, source)
+        self._announce(manifest, entry, known)
+
+    def adopt(self, manifest: Manifest) -> Manifest:
+        """Publish a version whose files were uploaded by hand; gives its manifest.
+
+        Args:
+            manifest: Of the files that lie there, with their number.
+
+        Raises:
+            Conflict: Somebody else takes the number now.
+            ContentError: The index of the store is damaged.
+            StoreError: The store fails; the version is not there.
+        """
+        index, found = read_index(self._store)
+        if not self._claimed(claim_path(manifest.model, manifest.version)):
+            raise Conflict(f"another push takes version {manifest.version} of {manifest.model!r}")
+        if found is None:
+            index, found = self._first_index()
+        self._name(manifest, "", (index, found))
         return manifest
 
     def _claim(self, model: str, index: Index, wanted: int | None) -> int:
@@ -155,15 +175,18 @@ class Publisher:
         return index, found
 
     def _take(self, model: str, number: int) -> bool:
-        """Claim a number; whether it is ours.
+        """Claim a number; whether it is ours."""
+        if self._store.listing(version_path(model, number)):  # of another tool
+            return False
+        return self._claimed(claim_path(model, number))
+
+    def _claimed(self, path: str) -> bool:
+        """Write a claim; whether it is ours.
 
         The claim is written a second time, which must fail: a store that takes no notice of
         conditions would let two pushes write to one version.
         """
         claim = json.dumps({"push": self._token}).encode()
-        path = claim_path(model, number)
-        if self._store.listing(version_path(model, number)):  # of another tool
-            return False
         if not self._create(path, claim):
             return False
         try:

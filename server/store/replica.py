@@ -166,7 +166,8 @@ class Replica:
         if found is None:
             raise ManifestError(
                 f"{source} is not there; a version in a store is published by penstock push, or "
-                "copied with its manifest"
+                "copied with its manifest; penstock push --adopt takes over what was uploaded by "
+                "hand"
             )
         if sha256 and hashlib.sha256(found.content).hexdigest() != sha256:
             raise ManifestError(f"{source} is not the one that was published: its SHA-256 differs")

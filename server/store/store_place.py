@@ -21,6 +21,7 @@ from penstock.server.registry.publish import Published
 from penstock.server.registry.publish_place import DirectoryPlace, PublishPlace
 from penstock.server.registry.repository import MODEL_FILE, MODEL_NAME
 
+from .adoption import adopt
 from .index_reader import read_index
 from .layout import version_path
 from .publish import PublishedBefore, Publisher
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     from penstock.server.registry.manifest import Manifest
     from penstock.server.registry.mlflow_version import MlflowVersion
+    from penstock.server.registry.publish import Details
 
+    from .adoption import Send
     from .index import Index
     from .object_store import ObjectStore
 
@@ -89,6 +92,15 @@ class StorePlace:
         known = self._index.of(manifest.model)
         same = [number for number, one in known.items() if one.digest == manifest.digest]
         return replace(published, manifest=manifest, same_as=max(same, default=None))
+
+    def adopt(self, model: str, send: Send, details: Details) -> Published:
+        """Take over the files of a version that were uploaded by hand; see `adopt`."""
+        publisher = Publisher(self._store, secrets.token_hex(16))
+        (self.registry / model / str(details.version)).mkdir(parents=True, exist_ok=True)
+        try:
+            return adopt(self._store, publisher, self.registry, model, send, details)
+        except ContentError as error:
+            raise StoreError(str(error), lasting=True) from None
 
     def _outline(self, model: str) -> None:
         """Show what the checks of a push read: taken numbers, and the model's settings."""

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.server.cli.command_failed import CommandFailed
 from penstock.server.cli.exits import Exit
-from penstock.server.cli.push_mlflow import FileSource, MlflowSource, mlflow_source
+from penstock.server.cli.push_mlflow import FileSource, MlflowSource, push_source
 
 URI = "http://127.0.0.1:5000"
 
@@ -34,7 +34,7 @@ def test_an_address_of_mlflow_may_stand_for_the_model_and_the_registry(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "penstock.toml").write_text('registry = "own"\n')
-    assert mlflow_source(*arguments, URI) == means
+    assert push_source(*arguments, URI) == means
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_mistake_is_told_with_what_was_expected(arguments, uri, told, monkeypa
     for name in ("PENSTOCK_REGISTRY", "PENSTOCK_STORE", "PENSTOCK_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(CommandFailed) as raised:
-        mlflow_source(*arguments, uri)
+        push_source(*arguments, uri)
     assert raised.value.status is Exit.USAGE
     assert told in str(raised.value)
     assert "pw" not in str(raised.value)

@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "examples" / "registry" / "breast-cancer" / "1" / "model.onnx"
 URL = "s3://models/registry"
+COMMAND = (sys.executable, "-m", "penstock.server.cli.main", "push")
 pytestmark = pytest.mark.slow
 
 
@@ -35,7 +36,16 @@ def bucket(monkeypatch):
 
 def push(*options, name="bc", model=MODEL):
     done = subprocess.run(
-        [sys.executable, "-m", "penstock.server.cli.main", "push", URL, name, model, *options],
+        [
+            sys.executable,
+            "-m",
+            "penstock.server.cli.main",
+            "push",
+            URL,
+            name,
+            *filter(None, [model]),
+            *options,
+        ],
         capture_output=True,
         text=True,
         timeout=300,
@@ -174,3 +184,34 @@ def test_a_registry_on_a_web_server_is_read_only(bucket, serve):
         timeout=120,
     )
     assert (done.returncode, "is read-only" in done.stderr) == (2, True)
+
+
+def test_a_version_that_was_uploaded_by_hand_is_named_and_served_when_somebody_adopts_it(
+    bucket, serve
+):
+    """Also where an index says nothing of it, and not a half one."""
+    assert push("--no-load")[0] == 0
+    content = MODEL.read_bytes()
+    bucket.objects["registry/bc/2/model.onnx"] = content[: len(content) // 2]
+    bucket.objects["registry/bc/2/notes.txt"] = b"not of the model"
+    adopt = ("--adopt", "--number", "2")
+    status, _, said = push(*adopt, model=None)
+    assert (status, "model.onnx" in said) == (1, True)
+    bucket.objects["registry/bc/2/model.onnx"] = content
+    server = serve("--store-poll-seconds", 0.2, registry=URL)
+    server.until(lambda: default(server) == 1)
+    status, out, _ = push(*adopt, "--json", model=None)
+    assert (status, json.loads(out)["version"]) == (0, 2)
+    server.until(lambda: default(server) == 2)
+    manifest = json.loads(bucket.objects["registry/bc/2/manifest.json"])
+    assert [one["path"] for one in manifest["files"]] == ["model.onnx"]
+    assert manifest["signature"]
+    assert server.stop() == 0
+    for options, told in (
+        (adopt, "has a manifest.json"),
+        (("--adopt", "--number", "9"), "there is nothing"),
+        (("--adopt",), "--adopt needs --number N"),
+    ):
+        status, _, said = push(*options, model=None)
+        assert status != 0
+        assert told in said

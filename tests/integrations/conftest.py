@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -24,6 +25,13 @@ from playwright.sync_api import sync_playwright
 from penstock.runtimes.telemetry import switch_off
 
 switch_off()
+
+_FOLLOWED = importlib.util.spec_from_file_location(
+    "followed", Path(__file__).with_name("followed.py")
+)
+_followed = importlib.util.module_from_spec(_FOLLOWED)
+_FOLLOWED.loader.exec_module(_followed)
+mlflow, follow = _followed.mlflow, _followed.follow  # fixtures
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "registry"
 TREES = EXAMPLES.parent / "trees"

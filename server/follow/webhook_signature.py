@@ -30,12 +30,14 @@ class Deliveries:
 
     Attributes:
         taken: Deliveries that were new.
+        doubled: Deliveries that came once more.
         refused: Deliveries that were refused.
     """
 
     def __init__(self) -> None:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self.taken = 0
+        self.doubled = 0
         self.refused = 0
 
     def check(self, headers: Mapping[str, str], body: bytes, secret: bytes, now: float) -> bool:
@@ -60,6 +62,7 @@ class Deliveries:
         if not timestamp.isdecimal() or abs(now - int(timestamp[:18])) > TOLERANCE_SECONDS:
             self._refuse(f"it was not sent within {TOLERANCE_SECONDS:g} s; look at both clocks")
         if delivery in self._seen:
+            self.doubled += 1
             return False
         self._seen[delivery] = None
         while len(self._seen) > _MOST_REMEMBERED:

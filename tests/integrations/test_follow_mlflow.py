@@ -2,152 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[1] / "examples" / "registry" / "breast-cancer"
-PROGRAMS = Path(sys.prefix) / "mlflow" / "bin"
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-MODEL = "breast-cancer"
-#: The goal is 5 s by webhook; another job may have the processors.
-LIMIT_SECONDS = 240.0
+from penstock.server.config.store_url import parse_store_url
+from penstock.server.store.index_reader import read_index
+from penstock.server.store.object_store import open_store
 
 
-def until(condition, seconds=LIMIT_SECONDS):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.1)
-    return found
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class Mlflow:
-    """A running tracking server, and its client."""
-
-    def __init__(self, place, port):
-        from mlflow import MlflowClient
-
-        self.place, self.port = place, port
-        self.uri = f"http://127.0.0.1:{port}"
-        self.client = MlflowClient(self.uri, self.uri)
-
-    @contextmanager
-    def running(self):
-        environ = {
-            **os.environ,
-            **QUIET,
-            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": Fernet.generate_key().decode(),
-            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-            "MLFLOW_WEBHOOK_CACHE_TTL": "1",  # else a new webhook is known after a minute
-            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
-        }
-        command = [
-            *(PROGRAMS / "python", "-m", "mlflow", "server", "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{self.place / 'mlflow.db'}"),
-            *("--artifacts-destination", self.place / "artifacts"),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
-        ]
-        with (
-            (self.place / "log").open("w") as log,
-            subprocess.Popen(
-                command, stdout=log, stderr=log, env=environ, start_new_session=True
-            ) as process,
-        ):
-            try:
-                until(lambda: answers(f"{self.uri}/health"))
-                yield self
-            finally:
-                os.killpg(process.pid, 9)
-
-    def point(self, version, alias="champion"):
-        self.client.set_registered_model_alias(MODEL, alias, str(version))
-
-    def pointed(self, alias="champion"):
-        return self.client.get_model_version_by_alias(MODEL, alias).version
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def mlflow(tmp_path_factory):
-    """Versions 1 to 4 of a model: both example files, twice."""
-    pytest.importorskip("mlflow")
-    os.environ.update(QUIET)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    made = Mlflow(tmp_path_factory.mktemp("mlflow"), port)
-    files = [EXAMPLES / name / "model.onnx" for name in ("1", "2", "1", "2")]
-    with made.running():
-        command = [PROGRAMS / "python", HERE / "mlflow_server" / "register.py", made.uri, MODEL]
-        subprocess.run([*command, *files], check=True, env={**os.environ, **QUIET})
-        yield made
-
-
-@pytest.fixture
-def follow(serve, mlflow, tmp_path):
-    """A server that follows the alias; `options` are those of the alias, `toml` the model's."""
-
-    @contextmanager
-    def start(toml="", **options):
-        registry = tmp_path / "registry"
-        (registry / MODEL).mkdir(parents=True, exist_ok=True)
-        if toml:
-            (registry / MODEL / "model.toml").write_text(toml)
-        said = {"uri": mlflow.uri, "model": MODEL, "poll_seconds": 0.5, **options}
-        lines = [f"{key} = {json.dumps(one)}" for key, one in said.items()]
-        config = tmp_path / "penstock.toml"
-        config.write_text("settle_seconds = 0\n[follow.mlflow]\n" + "\n".join(lines) + "\n")
-        with serve(registry, tmp_path / "state", "--config", config) as server:
-            server.token = (tmp_path / "state" / "admin-token").read_text().strip()
-            yield server
-
-    return start
-
-
-def ask(server, method, path, body=None):
-    request = urllib.request.Request(server.admin_url + path, method=method)
-    request.add_header("authorization", f"Bearer {server.token}")
-    request.add_header("content-type", "application/json")
-    with urllib.request.urlopen(request, json.dumps(body or {}).encode(), 60) as answer:
-        return json.loads(answer.read())
-
-
-def status(server):
-    with urllib.request.urlopen(f"{server.admin_url}/admin/status", timeout=30) as answer:
-        return json.loads(answer.read())
-
-
-def model_of(server):
-    return next((one for one in status(server)["models"] if one["name"] == MODEL), {})
-
-
-def answering(server):
-    row = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": [0.5] * 30}
-    body = json.dumps({"inputs": [row]}).encode()
-    url = f"{server.url}/v2/models/{MODEL}/infer"
-    request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=30) as answer:
-        return int(json.loads(answer.read())["model_version"])
-    return None
+followed, stores = load("followed"), load("object_stores")
+MODEL = followed.MODEL
+until, answering, model_of = followed.until, followed.answering, followed.model_of
+ask, status = followed.ask, followed.status
 
 
 def test_the_version_of_the_alias_answers_with_all_that_mlflow_knows(follow, mlflow, tmp_path):
@@ -229,3 +112,72 @@ def test_without_mlflow_the_server_starts_and_says_since_when(follow, mlflow, tm
         assert found[0]["reason"].startswith("since 20")
         shutil.rmtree(tmp_path / "registry" / MODEL / "1")
         assert answering(server) == 1
+
+
+def push(*arguments, **environ):
+    command = [sys.executable, "-m", "penstock.server.cli.main", "push", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env=os.environ | environ
+    )
+
+
+def test_a_version_is_pushed_by_hand_once_with_all_that_mlflow_knows(mlflow, tmp_path):
+    mlflow.point(2, "by-hand")
+    registry, environ = tmp_path / "registry", {"MLFLOW_TRACKING_URI": mlflow.uri}
+    done = push(registry, f"models:/{MODEL}@by-hand", "--metric", "auc=0.95", "--json", **environ)
+    told = json.loads(done.stdout)
+    assert (told["version"], told["new"], told["golden"]) == (1, True, True), done.stderr
+    manifest = json.loads((registry / MODEL / "1" / "manifest.json").read_text())
+    assert manifest["metadata"]["mlflow.version"] == "2"
+    assert manifest["run"]["params"] == {"learning_rate": "0.2"}
+    assert manifest["metrics"] == {"auc": 0.95}, "an option comes first"
+    again = push(registry, f"models:/{MODEL}/2", "--json", **environ)
+    assert json.loads(again.stdout)["new"] is False
+    assert sorted(one.name for one in (registry / MODEL).iterdir()) == ["1"]
+    other = push(registry, "other", f"models:/{MODEL}/3", "--tracking-uri", mlflow.uri)
+    assert other.stdout.startswith("other version 1\n")
+    for address, why in ((f"{MODEL}@nobody", "alias 'nobody'"), (f"{MODEL}/99", "not found")):
+        refused = push(registry, f"models:/{address}", **environ)
+        (line,) = refused.stderr.splitlines()
+        assert refused.returncode == 1
+        assert why in line
+
+
+def test_two_servers_follow_an_alias_into_the_store_that_they_share(
+    mlflow, serve, tmp_path, monkeypatch
+):
+    mlflow.point(1, "shared")
+    config = tmp_path / "penstock.toml"
+    config.write_text(
+        f'[follow.mlflow]\nuri = "{mlflow.uri}"\nmodel = "{MODEL}"\nalias = "shared"\n'
+        "poll_seconds = 0.5\n"
+    )
+    with stores.moto(tmp_path) as (url, environment, endpoint), ExitStack() as stack:
+        environ = environment(endpoint)
+        options = ("--store-poll-seconds", "0.5", "--config", config)
+        servers = [
+            stack.enter_context(serve(url, tmp_path / name, *options, **environ)) for name in "ab"
+        ]
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        store = open_store(parse_store_url(url))
+
+        def known():
+            """Version of MLflow -> version in the store; a push that came second leaves a gap."""
+            versions = read_index(store)[0].of(MODEL)
+            sources = [one.source.partition("@")[0] for one in versions.values()]
+            assert len(set(sources)) == len(sources), "none is published twice"
+            return dict(zip(sources, versions, strict=True))
+
+        for version in (1, 2):
+            mlflow.point(version, "shared")
+            for server in servers:
+                until(
+                    lambda server=server, name=f"{MODEL}/{version}": (
+                        (answer := answering(server)) is not None and answer == known().get(name)
+                    )
+                )
+        assert set(known()) == {f"{MODEL}/1", f"{MODEL}/2"}
+        by_hand = push(url, f"models:/{MODEL}/2", "--tracking-uri", mlflow.uri, "--json", **environ)
+        told = json.loads(by_hand.stdout)
+        assert (told["version"], told["new"]) == (known()[f"{MODEL}/2"], False)

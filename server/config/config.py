@@ -261,7 +261,8 @@ def _build(sources: list[tuple[str, dict[str, Any]]]) -> ServerConfig:
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from error
         values |= {name: getattr(said, name) for name in content}
-    (config := ServerConfig(**values)).check_tables(config.store)
+    config = ServerConfig(**values)
+    config.check_tables(config.store)
     if config.ssl_keyfile is not None and config.ssl_certfile is None:
         raise ConfigError("ssl_keyfile is set without ssl_certfile, expected both or the latter")
     if not is_prefix(config.root_path):

@@ -122,11 +122,7 @@ def admin_app(
     deploy = DeployCommand(coordinator, audit_history, config.admin_timeout_seconds)
     check = RollbackCheck(coordinator, config, directory.config)
     operations = Operations(deploy, rollouts.controller, check)
-    parts = (
-        Following(config, coordinator, operations),
-        Batches(config, coordinator, address["predict_url"]),
-        Retraining(config, coordinator),
-    )
+    parts = _parts(config, coordinator, operations, address["predict_url"])
     access = Access(tokens, open_reads=reads_are_open(config))
     monitor = config.state_dir / "monitor"
     exposition.collectors += _collectors(monitor, config, coordinator)
@@ -157,6 +153,17 @@ def admin_app(
         part.attach(app)
     _complete_status(app, config, context)
     return app
+
+
+def _parts(
+    config: ServerConfig, coordinator: Coordinator, operations: Operations, predict_url: str
+) -> tuple[Following, Batches, Retraining]:
+    """The parts that have endpoints, metrics and tasks of their own."""
+    return (
+        Following(config, coordinator, operations),
+        Batches(config, coordinator, predict_url),
+        Retraining(config, coordinator),
+    )
 
 
 def _complete_status(app: AdminApp, config: ServerConfig, context: ProcessContext) -> None:

@@ -7,7 +7,7 @@ with the highest score of its baseline's windows as threshold, so that it has se
 seen; and with the laxest threshold that raises one alarm a month (what Penstock promises at most)
 in the very healthy traffic that is counted, which favours it. A window is flagged if any column is;
 an alarm opens with the first flagged window and is over after three that are not. Found is a change
-after which an alarm opens within a day.
+after which an alarm opens within a day. Takes about 15 minutes of one core; ``--seeds 1`` half.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def scipy_tests(stream: Traffic) -> tuple[str, Scores]:
 
         def away(column: int, values: NDArray[Any]) -> float:
             rows, before = len(values), ordered.shape[1]
-            found = ks_2samp(ordered[column], values, method="asymp")
-            return float(found.statistic) * float(np.sqrt(rows * before / (rows + before)))
+            statistic, _ = tuple(ks_2samp(ordered[column], values, method="asymp"))
+            return float(statistic) * float(np.sqrt(rows * before / (rows + before)))
 
     def score(window: NDArray[Any]) -> float:
         return max(away(column, values) for column, values in enumerate(window))

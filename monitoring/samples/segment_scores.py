@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from penstock.monitoring.segments.segment_rows import segment_name
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class SegmentScores:
         """
         firsts = sample.offsets[:-1]
         for field in sample.segments:
-            codes = field.codes[firsts].tolist()
+            codes: list[int] = field.codes[np.asarray(firsts)].tolist()
             for code, place, when in zip(codes, places, sample.times, strict=True):
                 bucket = int(when) // SEGMENT_BUCKET_SECONDS * SEGMENT_BUCKET_SECONDS
                 name = segment_name(field.field, field.names[code])

@@ -406,7 +406,7 @@ def test_labels_count_once_although_one_is_corrected(run):
         assert progress.rollout.phase is Phase.ABORTED
         stage.labels = {("2", "canary"): (100, 59)}
         rollout = progress.rollout
-        labels = await stage.controller._observer._count_labels(rollout, stage.now + 60)
+        labels = await stage.controller._observer._labels.count(rollout, stage.now + 60)
         assert labels == (StepLabels(rollout.steps[0].began_at, (100, 5), (100, 60)),)
 
     run(test)

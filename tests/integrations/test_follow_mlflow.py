@@ -1,4 +1,7 @@
-"""An alias of a real MLflow server, from the moment that it moves to the answer of its version."""
+"""An alias of a real MLflow server, from the moment that it moves to the answer of its version.
+
+The configuration and the commands are those of docs/mlflow.md.
+"""
 
 from __future__ import annotations
 

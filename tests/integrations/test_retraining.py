@@ -1,4 +1,4 @@
-"""Retraining with real tools: Prefect and Dagster; and both circles of the example."""
+"""Retraining with real tools: Prefect and Dagster; both circles of ``docs/retraining.md``."""
 
 from __future__ import annotations
 

@@ -66,12 +66,12 @@ class Watched(Simulation):
         self.formed: list[object] = []
         run, dispatch = self.dispatcher._run, self.dispatcher._dispatch
 
-        def checked_run(step, now, cause):
+        def checked_run(step, now):
             self.check_run(step, now)
-            run(step, now, cause)
+            run(step, now)
 
-        def checked_dispatch(cause):
-            dispatch(cause)
+        def checked_dispatch():
+            dispatch()
             self.check_rest()
 
         self.dispatcher._run = checked_run

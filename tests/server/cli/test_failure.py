@@ -57,6 +57,12 @@ UNREACHABLE = {
     "alerts unmute": "1",
     "alerts mutes": "",
     "erase": "m --reason why --subject s",
+    "retrain": "m --reason why",
+    "batches": "",
+    "batches start": "m in.csv -o out.csv",
+    "batches show": "1",
+    "batches cancel": "1",
+    "batches fetch": "1 -o {0}/out.csv",
 }
 LOCAL = {
     "init": "{0}",

@@ -187,7 +187,10 @@ def test_a_directory_with_a_model_file_is_published(tmp_path, capsys, examples_r
     empty = tmp_path / "empty"
     empty.mkdir()
     assert main(["push", str(tmp_path / "registry"), "m", str(empty)]) == 1
-    assert "expected a model file, an MLflow model or a directory with" in capsys.readouterr().err
+    assert (
+        "expected a model file, an MLflow model, a model of the Hugging Face hub"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_long_difference_stays_on_one_line_of_a_pipe(capsys):

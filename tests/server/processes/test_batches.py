@@ -1,4 +1,7 @@
-"""Batch jobs of a running server: asked for on the admin port, killed, cancelled, refused."""
+"""Batch jobs of a running server: asked for on the admin port, killed, cancelled, refused.
+
+The commands are those of ``docs/batch.md``.
+"""
 
 from __future__ import annotations
 

@@ -62,13 +62,14 @@ def test_every_verb_prints_json(serve, registry, tmp_path, capsys, monkeypatch):
     pushed = line.local(f"push {registry} {MODEL} {registry / MODEL / '1'} --no-load")
     assert pushed["version"] == 3
 
-    server = serve("--tokens-file", tokens, registry=registry)
+    server = serve("--tokens-file", tokens, "--batch-root", tmp_path, registry=registry)
     line.where = ("--admin-url", server.admin_url, "--state-dir", state)
     _before_the_rollouts(line, server, tmp_path)
     _batch(line, server, tmp_path)
+    _batches(line, server, tmp_path)
     with monkeypatch.context() as somebody_else:
         somebody_else.setenv("LOGNAME", "ana")
-        _gates(line, registry, token["token"])
+        _gates(line, server, registry, token["token"])
     _rollouts(line, token["token"])
     _monitoring(line, server, tmp_path)
     assert line.run == set(VERBS) - {"serve"}
@@ -84,6 +85,21 @@ def _batch(line, server, tmp_path):
     told = ("--url", server.url, "-o", tmp_path / "answers.csv")
     done = line.local(f"batch {MODEL} {source}", *told)
     assert (done["rows"], done["failed"]) == (2, 0)
+
+
+def _batches(line, server, tmp_path):
+    def start(output):
+        return line(f"batches start {MODEL} patients.csv -o {output} --reason r")["id"]
+
+    def state(batch):
+        return line(f"batches show {batch}")["state"]
+
+    done, ended = start("one.csv"), start("two.csv")
+    assert line(f"batches cancel {ended}")["id"] == ended
+    server.until(lambda: state(done) == "done")
+    assert line(f"batches fetch {done}", "-o", tmp_path / "fetched.csv")
+    assert (tmp_path / "fetched.csv").read_bytes() == (tmp_path / "answers.csv").read_bytes()
+    assert {one["id"] for one in line("batches")["batches"]} == {done, ended}
 
 
 def _before_the_rollouts(line, server, tmp_path):
@@ -103,14 +119,15 @@ def _before_the_rollouts(line, server, tmp_path):
     assert line(f"history {MODEL}")["records"]
     assert line(f"diff {MODEL} 1 3", status=1)["changes"]
     assert line("retrain status") == {"models": []}
+    line.refused(f"retrain {MODEL} --reason r")  # no [[retrain]] names the model
     assert line("ui --no-open")["link"].startswith(server.admin_url)
 
 
-def _gates(line, registry, bob):
+def _gates(line, server, registry, bob):
     toml = registry / MODEL / "model.toml"
     toml.write_text("[gates]\nschema = true\n")
     assert line.local(f"gate run {registry} {MODEL} 2")["passed"]
-    assert line(f"gate show {MODEL} 3")["state"] == "let in"
+    server.until(lambda: line(f"gate show {MODEL} 3")["state"] == "let in")
     assert line(f"gate approve {MODEL} 3 --token {bob}")["approvals"]
     assert line(f"gate override {MODEL} 3 --reason r --token {bob}")["approvals"]
     toml.unlink()

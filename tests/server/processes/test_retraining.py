@@ -1,4 +1,7 @@
-"""Retraining in a real server: a real alert, a real receiver, and a control that is killed."""
+"""Retraining in a real server: a real alert, a real receiver, and a control that is killed.
+
+The commands are those of ``docs/retraining.md``.
+"""
 
 from __future__ import annotations
 

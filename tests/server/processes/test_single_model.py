@@ -1,4 +1,4 @@
-"""``penstock serve FILE``: one model, without a registry."""
+"""``penstock serve FILE``: one model, without a registry; as in docs/registry.md."""
 
 from __future__ import annotations
 

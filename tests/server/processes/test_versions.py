@@ -174,7 +174,11 @@ def test_of_two_operators_who_saw_the_same_one_wins_and_the_other_is_told(operat
     threads = [
         threading.Thread(
             target=lambda v=version: answers.append(
-                operator.promote(v, generation=seen, by=f"operator-{v}")
+                operator.ask(
+                    "PUT",
+                    f"{MODEL}/aliases/contested",
+                    {"version": v, "generation": seen, "by": f"operator-{v}"},
+                )
             )
         )
         for version in (1, 2)
@@ -187,7 +191,9 @@ def test_of_two_operators_who_saw_the_same_one_wins_and_the_other_is_told(operat
     assert [status for status, _ in answers] == [200, 409]
     winner = answers[0][1]["version"]
     assert f"operator-{winner}" in answers[1][1]["error"]
-    assert operator.answering() == winner
+    aliases = operator.server.status()["target"]["models"]["breast-cancer"]["aliases"]
+    assert aliases == {"contested": winner, "stable": 2}
+    assert operator.ask("DELETE", f"{MODEL}/aliases/contested")[0] == 200
 
 
 def test_aliases_and_loads_survive_a_restart_of_everything(start, registry, tmp_path):

@@ -252,9 +252,10 @@ def test_the_accuracy_of_push_is_what_labels_are_compared_with(serve, command, t
 
     def change():
         versions = asked_of_admin(server)["versions"]
-        return versions[0]["change"] if versions and versions[0]["labels"] == 20 else None
+        return versions[0]["change"] if versions and versions[0]["labels"] == 20 else {}
 
-    server.until(change)
+    # The monitor may have read the manifest after the labels.
+    server.until(lambda: change().get("reference_rate") is not None)
     found = change()
     assert found["reference_rate"] == pytest.approx(0.25, abs=1e-5)
     assert found["state"] != "learning"

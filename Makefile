@@ -5,7 +5,7 @@ VENV ?= .venv
 EDITABLE ?= --editable
 ARGS ?=
 # Test processes: many tests wait for servers to start and stop. tests/conftest.py orders the files.
-JOBS ?= 4
+JOBS ?= 3
 # Months of drift and of labels, at full size: minutes of processor time.
 STATISTICS := $(wildcard tests/simulation/test_drift*.py tests/simulation/test_label*.py)
 BIN := $(VENV)/bin

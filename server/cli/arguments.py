@@ -22,6 +22,22 @@ OnlyVersion = Annotated[
         "--version", metavar="VERSION", help="Only this one.", autocompletion=complete_version
     ),
 ]
+VersionOrAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--version",
+        metavar="VERSION",
+        help="Number or alias; default: the stable one.",
+        autocompletion=complete_version,
+    ),
+]
+KeyColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key", metavar="COLUMN", help="Carry this column to the output; may be repeated."
+    ),
+]
+AllColumns = Annotated[bool, typer.Option("--all-columns", help="Carry all columns to the output.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; it is on record.", show_default=False)

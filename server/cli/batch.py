@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Json, Model
+from .arguments import AllColumns, Json, KeyColumns, Model, VersionOrAlias
 from .client import find_prediction_port
 from .command_failed import CommandFailed
-from .completion import complete_version
 from .exits import Exit
 from .output import note, show_json
 from .progress import count_bar
@@ -41,21 +40,9 @@ def run_batch(
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="A .parquet, .csv or .jsonl."),
     ],
-    version: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VERSION",
-            help="Number or alias; default: the stable one.",
-            autocompletion=complete_version,
-        ),
-    ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Carry this column to the output; may be repeated."),
-    ] = None,
-    all_columns: Annotated[
-        bool, typer.Option("--all-columns", help="Carry all columns to the output.")
-    ] = False,
+    version: VersionOrAlias = None,
+    key: KeyColumns = None,
+    all_columns: AllColumns = False,
     where: _Port,
     as_json: Json = False,
 ) -> int:

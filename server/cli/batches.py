@@ -8,9 +8,8 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from .arguments import Json, Model, Reason
+from .arguments import AllColumns, Json, KeyColumns, Model, Reason, VersionOrAlias
 from .client import ServerOptions, find_server
-from .completion import complete_version
 from .inherited import hand_on
 from .output import plain, show, show_json, table
 
@@ -61,21 +60,9 @@ def run_start(
         str,
         typer.Option("--output", "-o", metavar="FILE", help="On the server, below its batch_root."),
     ],
-    version: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VERSION",
-            help="Number or alias; default: the stable one.",
-            autocompletion=complete_version,
-        ),
-    ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Carry this column to the output; may be repeated."),
-    ] = None,
-    all_columns: Annotated[
-        bool, typer.Option("--all-columns", help="Carry all columns to the output.")
-    ] = False,
+    version: VersionOrAlias = None,
+    key: KeyColumns = None,
+    all_columns: AllColumns = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="The output may take the place of a file.")
     ] = False,

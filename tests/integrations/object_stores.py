@@ -32,6 +32,18 @@ AZURE_KEY = (
 )
 
 
+def penstock(*arguments, **environ):
+    """What a command has done, in this environment with some more variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=os.environ | environ,
+    )
+
+
 def free_port():
     with socket.create_server((HOST, 0)) as taken:
         return taken.getsockname()[1]

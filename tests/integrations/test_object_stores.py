@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import random
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -32,17 +30,6 @@ def load(path):
 stores = load(Path(__file__).with_name("object_stores.py"))
 publishes = load(ROOT / "tests" / "server" / "store" / "publishes.py")
 bucket = load(ROOT / "tests" / "server" / "store" / "bucket.py")
-
-
-def penstock(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=os.environ | environment,
-    )
 
 
 @pytest.mark.parametrize("store", ["moto", "azurite"])
@@ -102,16 +89,18 @@ def test_a_thousand_publishes_are_whole_and_kept(tmp_path, monkeypatch, record_p
 def test_the_command_line_publishes_to_each_store_and_a_server_serves_from_it(tmp_path, serve):
     with stores.moto(tmp_path) as (url, environment, endpoint):
         environ = environment(endpoint)
-        assert penstock("push", url, "bc", MODEL, "--no-load", **environ).returncode == 0
+        assert stores.penstock("push", url, "bc", MODEL, "--no-load", **environ).returncode == 0
         with serve(url, tmp_path / "state", "--store-poll-seconds", "1", **environ) as server:
             server.wait()
     with stores.azurite(tmp_path) as (url, environment, endpoint):
         environ = environment(endpoint)
-        assert penstock("push", url, "bc", MODEL, "--no-load", **environ).returncode == 0
-        told = penstock("doctor", url, PENSTOCK_STATE_DIR=str(tmp_path / "doctor"), **environ)
+        assert stores.penstock("push", url, "bc", MODEL, "--no-load", **environ).returncode == 0
+        told = stores.penstock(
+            "doctor", url, PENSTOCK_STATE_DIR=str(tmp_path / "doctor"), **environ
+        )
         assert f"{url} has 1 models" in told.stdout
         wrong = {**environ, "AZURE_STORAGE_ACCOUNT_KEY": "A" * 86 + "=="}
-        refused = penstock("push", url, "bc", MODEL, "--no-load", **wrong)
+        refused = stores.penstock("push", url, "bc", MODEL, "--no-load", **wrong)
         assert refused.returncode == 1
         assert "these credentials may not read there (AuthorizationFailure)" in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
@@ -121,13 +110,13 @@ def test_a_store_without_conditions_is_read_and_not_written(tmp_path, serve):
     with stores.rclone(tmp_path) as (url, environment, endpoint):
         environ = environment(endpoint)
         for name in ("a", "b", "c", "d", "e"):  # rclone may stall at an object just written
-            refused = penstock("push", url, name, MODEL, "--no-load", **environ)
+            refused = stores.penstock("push", url, name, MODEL, "--no-load", **environ)
             assert refused.returncode == 1
             if "does not answer in time" not in refused.stderr:
                 break
         assert "takes no notice of If-None-Match" in refused.stderr
         directory = tmp_path / "directory"
-        assert penstock("push", directory, "bc", MODEL, "--no-load").returncode == 0
+        assert stores.penstock("push", directory, "bc", MODEL, "--no-load").returncode == 0
         shutil.rmtree(tmp_path / "buckets" / "models")
         shutil.copytree(
             directory, tmp_path / "buckets" / "models" / "registry",
@@ -136,6 +125,6 @@ def test_a_store_without_conditions_is_read_and_not_written(tmp_path, serve):
         with serve(url, tmp_path / "state", "--store-poll-seconds", "1", **environ) as server:
             server.wait()
         wrong = {**environ, "AWS_ACCESS_KEY_ID": "AKIAOTHER"}
-        told = penstock("doctor", url, PENSTOCK_STATE_DIR=str(tmp_path / "doctor"), **wrong)
+        told = stores.penstock("doctor", url, PENSTOCK_STATE_DIR=str(tmp_path / "doctor"), **wrong)
         assert "the credentials are refused (InvalidAccessKeyId)" in told.stdout
         assert "top-secret-key" not in told.stdout + told.stderr

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -38,19 +35,8 @@ def environment(endpoint, key, secret):
     }
 
 
-def penstock(*arguments, **environ):
-    return subprocess.run(
-        [sys.executable, "-m", "penstock.server.cli.main", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=os.environ | environ,
-    )
-
-
 def push(url=URL, **environ):
-    return penstock("push", url, "bc", EXAMPLE / "model.onnx", "--no-load", **environ)
+    return stores.penstock("push", url, "bc", EXAMPLE / "model.onnx", "--no-load", **environ)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +109,7 @@ def test_a_store_that_fails_is_told_by_the_status_and_no_secret_is_written_anywh
 
 def test_a_registry_in_google_cloud_storage_is_listed_read_and_served(serve, tmp_path):
     registry = tmp_path / "directory"
-    made = penstock("push", registry, "bc", EXAMPLE / "model.onnx", "--no-load")
+    made = stores.penstock("push", registry, "bc", EXAMPLE / "model.onnx", "--no-load")
     assert made.returncode == 0
     for hidden in registry.glob("**/.*"):
         shutil.rmtree(hidden) if hidden.is_dir() else hidden.unlink()

@@ -11,14 +11,14 @@ from . import wire
 from .openapi import MODEL, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from penstock.server.control.coordination.retrainer import Retrainer
 
-    Handler = Callable[[Request, str], Awaitable[Response]]
+    from .routes import Handler
 
 _PERSON: Final = (
     ("reason", "Why; it is on record."),

@@ -29,7 +29,7 @@ _MAX_SHOWN: Final = 80
 _MOST_ERROR: Final = 1000
 
 
-class BatchQueue:
+class JobQueue:
     """All batch jobs of one server. Threads may use it at the same time.
 
     Args:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from penstock.server.isolation.child_process import ChildProcess
 
-    from .queue import BatchQueue
+    from .queue import JobQueue
     from .record import BatchRecord
 
 LOG = logging.getLogger("penstock.batches")
@@ -43,7 +43,7 @@ class BatchRunner:
 
     def __init__(
         self,
-        queue: BatchQueue,
+        queue: JobQueue,
         root: Path,
         most: int,
         order_of: Callable[[BatchRecord], bytes],

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from penstock.server.batch_queue.child import order_of
-from penstock.server.batch_queue.queue import BatchQueue
+from penstock.server.batch_queue.queue import JobQueue
 from penstock.server.batch_queue.record_files import DIRECTORY, RecordFiles
 from penstock.server.batch_queue.runner import BatchRunner
 from penstock.server.control.api.batch_metrics import BatchMetrics
@@ -44,7 +44,7 @@ class Batches:
     ) -> None:
         assert config.state_dir is not None
         files = RecordFiles(config.state_dir / DIRECTORY)
-        queue = BatchQueue(files, config.batch_queue, clock)
+        queue = JobQueue(files, config.batch_queue, clock)
         self._runner: BatchRunner | None = None
         root = None if config.batch_root is None else config.batch_root.absolute()
         if root is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from penstock.server.batch_queue.queue import BatchQueue
+    from penstock.server.batch_queue.queue import JobQueue
 
 
 class BatchMetrics(Collector):
@@ -25,7 +25,7 @@ class BatchMetrics(Collector):
         queue: Keeps the jobs.
     """
 
-    def __init__(self, queue: BatchQueue) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
 
     def describe(self) -> Iterator[Metric]:

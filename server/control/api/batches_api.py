@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from penstock.server.batch_queue.queue import BatchQueue
+    from penstock.server.batch_queue.queue import JobQueue
     from penstock.server.batch_queue.record import BatchRecord
     from penstock.server.batch_queue.runner import BatchRunner
     from penstock.server.control.coordination.coordinator import Coordinator
@@ -101,7 +101,7 @@ class BatchesApi:
     def __init__(
         self,
         coordinator: Coordinator,
-        queue: BatchQueue,
+        queue: JobQueue,
         runner: BatchRunner | None,
         root: Path | None,
         clock: Callable[[], float] = time.time,

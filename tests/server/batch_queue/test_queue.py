@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.server.batch_queue import queue as queue_module
-from penstock.server.batch_queue.queue import BatchQueue
+from penstock.server.batch_queue.queue import JobQueue
 from penstock.server.batch_queue.record import BatchRecord
 from penstock.server.batch_queue.record_files import RecordFiles
 from penstock.server.batch_queue.state import MOST_ATTEMPTS, State, pause_after
@@ -20,7 +20,7 @@ class Bench:
         self.open()
 
     def open(self):
-        self.queue = BatchQueue(RecordFiles(self.path), self.most, lambda: self.now)
+        self.queue = JobQueue(RecordFiles(self.path), self.most, lambda: self.now)
 
     def add(self, number):
         record = BatchRecord(

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import orjson
 
-from .contract import Standing
+from .contract import standing_of
 from .http_api import HttpApi, refusal, text_field
 
 if TYPE_CHECKING:
-    from .contract import Order
+    from .contract import Order, Standing
 
 _CONFLICT: Final = 409
 _ENDED: Final = frozenset({"success", "failed"})
@@ -56,7 +56,7 @@ class Airflow:
         """See `penstock.server.retrain.targets.contract.Target.look`."""
         _, answer = self._ask("GET", f"{self._path}/{quote(handle, safe='')}")
         state = text_field(answer, "Airflow", "state")
-        return Standing(state in _ENDED, state == "success", state)
+        return standing_of(state, _ENDED, "success")
 
     @property
     def _path(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class TargetFailed(Exception):
@@ -57,6 +57,18 @@ class Standing:
     ended: bool
     succeeded: bool
     detail: str = ""
+
+
+def standing_of(state: str, ended: Collection[str], well: str, message: Any = None) -> Standing:
+    """How a run stands, of a tool that has a word for each state.
+
+    Args:
+        state: The word of the present state.
+        ended: Words of the states in which a run has ended.
+        well: The word of a run that has ended well.
+        message: What the tool says of the state; nothing if it says nothing.
+    """
+    return Standing(state in ended, state == well, f"{state}: {message}" if message else state)
 
 
 class Target(Protocol):

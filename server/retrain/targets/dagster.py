@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from .contract import Standing, TargetFailed
+from .contract import TargetFailed, standing_of
 from .http_api import field_of, text_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .contract import Order
+    from .contract import Order, Standing
     from .http_api import HttpApi
 
 _TAG: Final = "penstock/run"
@@ -92,7 +92,7 @@ class Dagster:
         state = field_of(found, "status")
         if not isinstance(state, str):
             raise TargetFailed(f"Dagster answered {field_of(found, '__typename')}: {_words(found)}")
-        return Standing(state in _ENDED, state == "SUCCESS", state)
+        return standing_of(state, _ENDED, "SUCCESS")
 
     def _query(self, query: str, variables: dict[str, Any], key: str) -> Any:
         secret = self.api.secret.read()

@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import orjson
 
-from .contract import Standing
+from .contract import standing_of
 from .http_api import field_of, text_field
 
 if TYPE_CHECKING:
-    from .contract import Order
+    from .contract import Order, Standing
     from .http_api import HttpApi
 
 _CONFLICT: Final = 409
@@ -74,5 +74,4 @@ class Flyte:
         _, answer = self.api.ask("GET", f"/api/v1/executions/{'/'.join(parts)}")
         phase = text_field(answer, "Flyte", "closure", "phase")
         message = field_of(answer, "closure", "error", "message")
-        detail = f"{phase}: {message}" if message else phase
-        return Standing(phase in _ENDED, phase == "SUCCEEDED", detail)
+        return standing_of(phase, _ENDED, "SUCCEEDED", message)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from .contract import Standing
+from .contract import standing_of
 from .http_api import field_of, text_field
 
 if TYPE_CHECKING:
-    from .contract import Order
+    from .contract import Order, Standing
     from .http_api import HttpApi
 
 _PATH: Final = "/apis/v2beta1/runs"
@@ -61,9 +61,7 @@ class Kubeflow:
         """See `penstock.server.retrain.targets.contract.Target.look`."""
         _, answer = self.api.ask("GET", f"{_PATH}/{quote(handle, safe='')}")
         state = text_field(answer, "Kubeflow", "state")
-        message = field_of(answer, "error", "message")
-        detail = f"{state}: {message}" if message else state
-        return Standing(state in _ENDED, state == "SUCCEEDED", detail)
+        return standing_of(state, _ENDED, "SUCCEEDED", field_of(answer, "error", "message"))
 
     def _earlier(self, key: str) -> str:
         wanted = {"operation": "EQUALS", "key": "display_name", "stringValue": key}

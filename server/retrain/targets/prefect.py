@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from .contract import Standing
+from .contract import standing_of
 from .http_api import field_of, text_field
 
 if TYPE_CHECKING:
-    from .contract import Order
+    from .contract import Order, Standing
     from .http_api import HttpApi
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -50,9 +50,7 @@ class Prefect:
         """See `penstock.server.retrain.targets.contract.Target.look`."""
         _, answer = self.api.ask("GET", f"/flow_runs/{quote(handle, safe='')}")
         state = text_field(answer, "Prefect", "state_type")
-        message = field_of(answer, "state", "message")
-        detail = f"{state}: {message}" if message else state
-        return Standing(state in _ENDED, state == "COMPLETED", detail)
+        return standing_of(state, _ENDED, "COMPLETED", field_of(answer, "state", "message"))
 
     def _number(self) -> str:
         """The id of the deployment."""

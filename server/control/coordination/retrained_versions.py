@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from penstock.server.registry.lineage import lineage
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from penstock.server.registry.manifest import Manifest
@@ -51,15 +52,25 @@ class RetrainedVersions:
         self._registry = registry
         self._manifests: dict[tuple[str, int], Manifest] = {}
 
-    def of_run(self, run: Run) -> RetrainedVersion | None:
-        """The newest version that names a run; ``None`` if none does."""
-        entry = self._coordinator.planner.findings.snapshot.models.get(run.model)
-        later = (one for one in (entry.versions if entry is not None else ()) if one > run.newest)
-        for version in sorted(later, reverse=True):
-            manifest = self._manifest(run.model, version)
-            if manifest is not None and manifest.run.params.get(PARAMETER) == run.id:
-                return RetrainedVersion(version, manifest.digest, manifest.data_hash)
-        return None
+    def of_runs(self, model: str, runs: Collection[Run]) -> dict[str, RetrainedVersion]:
+        """By the id of each run of a model, the newest version that names it; without the others.
+
+        Args:
+            model: Name of the model.
+            runs: Runs of it.
+        """
+        entry = self._coordinator.planner.findings.snapshot.models.get(model)
+        newest = {one.id: one.newest for one in runs}
+        least = min(newest.values(), default=0)
+        found: dict[str, RetrainedVersion] = {}
+        for version in sorted(entry.versions if entry is not None else (), reverse=True):
+            if version <= least:
+                break
+            manifest = self._manifest(model, version)
+            run = "" if manifest is None else manifest.run.params.get(PARAMETER, "")
+            if manifest is not None and run not in found and version > newest.get(run, version):
+                found[run] = RetrainedVersion(version, manifest.digest, manifest.data_hash)
+        return found
 
     def published_at(self, model: str, version: int) -> float | None:
         """When a version was published, Unix seconds; ``None`` if its manifest does not say."""

@@ -237,10 +237,13 @@ class Retrainer:
 
     async def _note_results(self) -> None:
         """Find the versions of runs; one ends a run that its target does not tell of."""
-        for run in self.runs.known.runs:
-            if run.result or not run.started_at:
-                continue
-            found = await asyncio.to_thread(self._around.versions.of_run, run)
+        waiting = [run for run in self.runs.known.runs if run.started_at and not run.result]
+        if not waiting:
+            return
+        versions = self._around.versions
+        results = await asyncio.to_thread(versions.of_runs, self.options.model, waiting)
+        for run in waiting:
+            found = results.get(run.id)
             if found is None:
                 continue
             told = f"version {found.version} names the run"

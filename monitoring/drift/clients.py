@@ -42,6 +42,7 @@ _MOST_COUNTED: Final = 2048
 FLOOD_SHARE: Final = 0.25
 #: if each is so much above the largest share that it had in a healthy window,
 _MORE: Final = 0.15
+#: or `_LARGE` above it where it flooded the window before;
 #: if they are at most so many: more that are new at once are the traffic under new names,
 _MOST_FLOODING: Final = 3
 #: and the others send this part of all rows, or of the rows a second that there are at least.
@@ -206,15 +207,20 @@ class ClientHistory:
             others = total - large[key]
             mine = (key,), name, (name,), shares[name]
             return Flood(*mine, usual=0.0, others=others, lasting=False, unsure=True)
+        # A flood ends within a window, of which its last rows are a small part.
+        least = {name: _LARGE if name in self._since else _MORE for name in shares}
         unusual = {
-            name: one for name, one in shares.items() if one >= self._usual.get(name, 0.0) + _MORE
+            name: one
+            for name, one in shares.items()
+            if one >= self._usual.get(name, 0.0) + least[name]
         }
         # Several that are new at once may be the traffic under new names.
         pace = total / max(end - start, 1e-3)
         flooding = sum(unusual.values())
         left = 1.0 - flooding >= self._least_others(pace)
         few = len(unusual) <= _MOST_FLOODING
-        if flooding < FLOOD_SHARE or not few or self._pace is None or not left:
+        floods = flooding >= FLOOD_SHARE or not self._since.keys().isdisjoint(unusual)
+        if not floods or not few or self._pace is None or not left:
             self._learn(shares, pace)
             return None
         self._since = {name: self._since.get(name, start) for name in unusual}

@@ -110,6 +110,16 @@ def test_two_clients_that_flood_at_once_are_both_named_and_left_out(hours, first
     assert "of the rows come from 2 clients, c and d (usual: up to 0 %)" in said
 
 
+def test_the_last_rows_of_a_flood_are_of_the_flood_and_not_usual(hours):
+    hours.look(a=500, b=500)
+    assert hours.look(a=500, b=500, flood=1000).clients == ("flood",)
+    last = hours.look(a=450, b=450, flood=100)
+    assert (last.keys, last.clients, last.others) == ((b"flood",), ("flood",), 900)
+    assert hours.look(a=500, b=500, flood=20) is None
+    assert hours.look(a=450, b=450, flood=100) is None, "it is over, and this is little"
+    assert hours.look(a=500, b=500, flood=400).usual == pytest.approx(0.1)
+
+
 def test_of_two_that_flood_one_becomes_traffic_after_a_week_of_its_own(hours):
     hours.look(a=100, b=100)
     weeks = [hours.look(a=100, b=100, c=200) for _ in range(170)]

@@ -10,10 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from penstock.monitoring.drift.reading import windows_of
+from penstock.server.drift.versions import WINDOWS
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +49,36 @@ def registry(tmp_path):
 def body(rows):
     tensor = {"name": "features", "datatype": "FP32", "shape": [len(rows), 30], "data": rows}
     return json.dumps({"inputs": [tensor]}).encode()
+
+
+class Sender:
+    """Sends rows like those of the training, some of them moved, and counts them."""
+
+    def __init__(self, server):
+        with TRAIN.open() as file:
+            self.names, *table = csv.reader(file)
+        self.rows = [[float(value) for value in row[:-1]] for row in table]
+        self.place = self.names.index(SHIFTED)
+        values = [row[self.place] for row in self.rows]
+        self.spread = max(values) - min(values)
+        self.chance = random.Random(3)
+        parts = urlsplit(server.url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        self.sent = 0
+
+    def __call__(self, *kinds):
+        for _, where, _ in kinds:
+            (where or self.connection).close()  # the server may have ended it by now
+        for kind, where, headers in [*kinds] * (20 // len(kinds)):
+            picked = [list(self.chance.choice(self.rows)) for _ in range(20)]
+            for row in picked:
+                row[self.place] += self.spread * kind
+            asked = where or self.connection
+            asked.request("POST", f"/v2/models/{MODEL}/infer", body(picked), headers)
+            response = asked.getresponse()
+            assert response.read()
+            assert response.status == 200
+            self.sent += len(picked)
 
 
 def check_metrics(metrics):
@@ -120,8 +154,16 @@ def accepted(server, send, version, inputs):
     assert {one["name"] for one in found if not one["output"]} == {*inputs} - {SHIFTED}
 
 
-def check_floods(server, send, version, penstock):
+def check_floods(server, send, version, penstock, all_are_in_windows):
     """A client that sends half of the rows, with a shifted feature, is named and is no drift."""
+
+    def none_is_open():
+        """With less than a quarter of the rows of an open window a flood would be a change."""
+        send(CALM)
+        with suppress(AssertionError):  # a window with too few rows stays open
+            server.until(all_are_in_windows, 3.0)
+        return all_are_in_windows()
+
     parts = urlsplit(server.url)
     flooder = ("127.0.0.9", 0)  # another address of this machine
     other = http.client.HTTPConnection(
@@ -133,6 +175,7 @@ def check_floods(server, send, version, penstock):
             send(CALM, (True, where, headers))
             return version()["notes"].get("flood", {}).get("client") == name
 
+        server.until(none_is_open)
         server.until(is_named)
         found = version()
         assert 0.25 <= found["notes"]["flood"]["share"] <= 0.6  # calm rows were in it already
@@ -152,15 +195,9 @@ def check_records(records):
 
 
 def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path):
-    with TRAIN.open() as file:
-        names, *table = csv.reader(file)
-    rows = [[float(value) for value in row[:-1]] for row in table]
-    place = names.index(SHIFTED)
-    spread = max(row[place] for row in rows) - min(row[place] for row in rows)
-    chance = random.Random(3)
     server = serve("--sample-rate", "1", registry=registry)
-    parts = urlsplit(server.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    send = Sender(server)
+    names = send.names
 
     def penstock(*arguments):
         command = [sys.executable, "-m", "penstock.server.cli.main", *arguments]
@@ -169,18 +206,9 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def send(*kinds):
-        for _, where, _ in kinds:
-            (where or connection).close()  # the server may have ended it by now
-        for kind, where, headers in [*kinds] * (20 // len(kinds)):
-            picked = [list(chance.choice(rows)) for _ in range(20)]
-            for row in picked:
-                row[place] += spread * kind
-            asked = where or connection
-            asked.request("POST", f"/v2/models/{MODEL}/infer", body(picked), headers)
-            response = asked.getresponse()
-            assert response.read()
-            assert response.status == 200
+    def all_are_in_windows():
+        closed = windows_of(tmp_path / "state" / "monitor" / WINDOWS, MODEL, None, 1000)
+        return sum(one["rows"] + one["skipped"] for one in closed) == send.sent
 
     def version(told=None):  # the command costs a process, so most looks ask the admin port
         told = told or server.once(server.admin_url, "/admin/models/breast-cancer/drift")[1]
@@ -193,7 +221,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     assert (calm["state"], calm["source"]) == ("ok", "file")
     assert [one["name"] for one in calm["features"]] == names[:-1]
 
-    check_floods(server, send, version, penstock)
+    check_floods(server, send, version, penstock, all_are_in_windows)
 
     def drifting():
         return [one["name"] for one in version()["features"] if one["state"] == "drift"]
@@ -217,7 +245,7 @@ def test_the_shifted_feature_and_only_that_one_drifts(serve, registry, tmp_path)
     accepted(server, lambda: send(MOVED), version, names[:-1])
     penstock("baseline", "forget", "breast-cancer", "2", "--reason", "new camera")
     check_records(json.loads(penstock("history", "breast-cancer", "--json"))["records"])
-    connection.close()
+    send.connection.close()
 
 
 @pytest.fixture

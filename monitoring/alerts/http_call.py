@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
+from penstock.monitoring.airflow_login import LOGIN_HEADERS, LOGIN_PATH, login_body, token_in
 from penstock.monitoring.http_exchange import Exchange, NoAnswer, one_line
 
 from .reply import Reply
@@ -77,17 +76,12 @@ def _token(sink: Sink, url: str, now: float) -> str:
     """A bearer token: from its file, or asked of Airflow with a user's password."""
     if sink.login_file is None:
         return _content(sink.token_file).strip()
-    user, _, password = _content(sink.login_file).strip().partition(":")
-    body = orjson.dumps({"username": user, "password": password})
-    headers = {"content-type": "application/json"}
-    asked = f"{url.rstrip('/')}/auth/token"
-    answer = _exchange(sink).send("POST", asked, body, headers, now)
+    body = login_body(_content(sink.login_file).strip())
+    asked = f"{url.rstrip('/')}{LOGIN_PATH}"
+    answer = _exchange(sink).send("POST", asked, body, LOGIN_HEADERS, now)
     if not answer.done:
         raise _Refused(answer)
-    found = orjson.loads(answer.content)
-    if not isinstance(found, dict) or not isinstance(found.get("access_token"), str):
-        raise ValueError("/auth/token answered without an access_token")  # noqa: TRY004
-    return str(found["access_token"])
+    return token_in(answer.content)
 
 
 def _content(path: Path | None) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import orjson
+from penstock.monitoring.airflow_login import LOGIN_HEADERS, LOGIN_PATH, login_body, token_in
 
-from .contract import standing_of
+from .contract import TargetFailed, standing_of
 from .http_api import HttpApi, refusal, text_field
 
 if TYPE_CHECKING:
@@ -72,14 +72,10 @@ class Airflow:
         return self.api.ask(method, path, content, headers=headers, accepted=accepted)
 
     def _token(self, secret: str) -> str:
-        user, _, password = secret.partition(":")
-        body = orjson.dumps({"username": user, "password": password})
-        headers = {"content-type": "application/json"}
-        answer = self.api.send("POST", "/auth/token", body, headers, secret)
+        answer = self.api.send("POST", LOGIN_PATH, login_body(secret), LOGIN_HEADERS, secret)
         if not answer.done:
-            raise refusal(answer, "POST /auth/token", secret)
+            raise refusal(answer, f"POST {LOGIN_PATH}", secret)
         try:
-            found = orjson.loads(answer.content)
-        except orjson.JSONDecodeError:
-            found = None
-        return text_field(found, "/auth/token", "access_token")
+            return token_in(answer.content)
+        except ValueError as error:
+            raise TargetFailed(str(error)) from None
